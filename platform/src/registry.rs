@@ -1,0 +1,81 @@
+//! Sites and their terminals: who may ask, with which key, what is sold there and to whom it pays.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use protocol::id::{DeviceId, GatewayId, SiteId, StoreEpoch};
+use protocol::message::{Digest, Merchant, Payee, Place, SiteConfig, Tariff};
+use protocol::signed::{Audience, Keyring, PublicKey};
+use protocol::time::Utc;
+use protocol::topic::TerminalName;
+
+/// One merchant at one address, the same for all its terminals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Site {
+    pub(crate) id: SiteId,
+    pub(crate) merchant: Merchant,
+    pub(crate) payee: Payee,
+    /// IANA time zone.
+    pub(crate) time_zone: String,
+    pub(crate) tariff: Tariff,
+    pub(crate) tariff_version: Digest,
+    pub(crate) order_lifetime_ms: u64,
+    pub(crate) gateway: GatewayId,
+}
+
+/// A terminal that may ask for orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Terminal {
+    pub(crate) name: TerminalName,
+    pub(crate) place: Place,
+    /// Switched by a sale; the first one decides. May be empty.
+    pub(crate) devices: Vec<DeviceId>,
+    pub(crate) public_key: PublicKey,
+    pub(crate) keyring: Keyring,
+    pub(crate) site: Arc<Site>,
+}
+
+/// All terminals of all sites. Read once at the start.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Registry {
+    terminals: BTreeMap<TerminalName, Terminal>,
+}
+
+impl Registry {
+    pub(crate) fn terminal(&self, name: &TerminalName) -> Option<&Terminal> {
+        self.terminals.get(name)
+    }
+
+    /// In the order of their names.
+    pub(crate) fn terminals(&self) -> impl Iterator<Item = &Terminal> {
+        self.terminals.values()
+    }
+
+    /// What the platform is to sign for this terminal; `None` for a terminal that we don't know.
+    pub(crate) fn site_config(
+        &self,
+        name: &TerminalName,
+        serial: u64,
+        store_epoch: StoreEpoch,
+        issued_at: Utc,
+    ) -> Option<SiteConfig> {
+        let terminal = self.terminal(name)?;
+        let site = &terminal.site;
+        Some(SiteConfig {
+            aud: Audience::terminal(name.clone()),
+            merchant: site.merchant.clone(),
+            payee: site.payee.clone(),
+            place: terminal.place.clone(),
+            time_zone: site.time_zone.clone(),
+            tariff: site.tariff.clone(),
+            tariff_version: site.tariff_version,
+            devices: terminal.devices.clone(),
+            order_lifetime_ms: site.order_lifetime_ms,
+            identity: protocol::message::IdentityPolicy::Off,
+            entry: protocol::message::EntryPolicy::None,
+            store_epoch,
+            serial,
+            issued_at,
+        })
+    }
+}
