@@ -1,1 +1,22 @@
+//! The access terminal's agent: lets one phone at a time order and pay, and switches its linkage
+//! devices on a signed permit of the platform, at most once per transaction.
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | `machine` | every decision; no I/O, no clock, no randomness |
+//! | `journal` | what must survive a power cut |
+//! | `linkage` | the devices |
+//! | `page` | what the payer sees |
+//! | `desk` | the handle from the page to the machine |
+//! | `shell` | the task that owns the machine, and all I/O around it |
+//! | `doctor` | what an operator asks first |
 
+mod config;
+mod desk;
+mod doctor;
+mod journal;
+mod linkage;
+mod machine;
+mod metrics;
+mod page;
+mod shell;

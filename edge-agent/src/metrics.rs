@@ -1,0 +1,1 @@
+//! Events, their log lines and counters.
