@@ -108,3 +108,55 @@ fn whole_millis(seconds: i64, nanos: i64) -> i64 {
         .saturating_mul(1_000)
         .saturating_add(nanos / 1_000_000)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start() -> Now {
+        Now {
+            utc: Utc::EPOCH,
+            tick: Tick::from_millis(1_000),
+        }
+    }
+
+    #[test]
+    fn the_system_clock_goes_forward() {
+        let clock = Clock::system();
+        let earlier = clock.now();
+        let later = clock.now();
+        assert!(later.tick >= earlier.tick);
+        // 2020-01-01: a machine that builds this is past it.
+        assert!(earlier.utc.as_millis() > 1_577_836_800_000);
+    }
+
+    #[tokio::test]
+    async fn a_system_deadline_is_not_early() {
+        let clock = Clock::system();
+        let deadline = clock.now().tick + Duration::from_millis(20);
+        clock.until(Some(deadline)).await;
+        assert!(clock.now().tick >= deadline);
+    }
+
+    #[tokio::test]
+    async fn a_manual_clock_moves_by_hand_alone_and_wakes_sleepers() {
+        let clock = Clock::manual(start());
+        assert_eq!(clock.now(), start());
+        let sleeper = clock.clone();
+        let deadline = Tick::from_millis(1_500);
+        let sleep = tokio::spawn(async move { sleeper.until(Some(deadline)).await });
+        clock.advance(Duration::from_millis(499));
+        tokio::task::yield_now().await;
+        assert!(!sleep.is_finished());
+        clock.advance(Duration::from_millis(1));
+        sleep.await.unwrap();
+        assert_eq!(clock.now().utc.as_millis(), 500);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_deadline_there_is_no_wake() {
+        let clock = Clock::system();
+        let woken = tokio::time::timeout(Duration::from_secs(3_600), clock.until(None)).await;
+        assert!(woken.is_err());
+    }
+}

@@ -37,3 +37,14 @@ pub(crate) fn fill(random: &SystemRandom, bytes: &mut [u8]) {
         std::process::abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_do_not_repeat() {
+        let mut entropy = SystemEntropy::new();
+        assert_ne!(entropy.bytes(), entropy.bytes());
+    }
+}

@@ -104,3 +104,49 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)
     }
     causes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_chain_is_one_line() {
+        let error = anyhow::anyhow!("disk\nfull")
+            .context("can't write")
+            .context("no start");
+        assert_eq!(one_line(error.as_ref()), "no start: can't write: disk full");
+    }
+
+    #[test]
+    fn the_code_comes_from_anywhere_in_the_chain() {
+        let config = || ConfigError::Layer {
+            origin: "x.toml".to_owned(),
+            reason: "gone".to_owned(),
+            fix: "find it",
+        };
+        let cases = [
+            (anyhow::Error::from(config()), Code::Config),
+            (
+                anyhow::Error::from(config()).context("no start"),
+                Code::Config,
+            ),
+            (
+                anyhow::Error::from(Failure::new(Code::Usage, "no such command")),
+                Code::Usage,
+            ),
+            (
+                anyhow::Error::from(std::io::Error::other("odd")).context("no start"),
+                Code::Software,
+            ),
+        ];
+        for (error, code) in cases {
+            assert_eq!(code_of(error.as_ref()), code, "{error}");
+        }
+    }
+
+    #[test]
+    fn codes_are_those_of_sysexits() {
+        let codes = [Code::Usage, Code::Unavailable, Code::Software, Code::Config];
+        assert_eq!(codes.map(Code::as_u8), [64, 69, 70, 78]);
+    }
+}

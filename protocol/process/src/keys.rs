@@ -66,3 +66,53 @@ pub fn load_or_create(path: &Path) -> Result<SigningKey, KeyError> {
         result => result,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.key");
+        let made = load_or_create(&path).unwrap();
+        assert_eq!(load(&path).unwrap().public(), made.public());
+        assert_eq!(load_or_create(&path).unwrap().public(), made.public());
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap().len(), 44);
+    }
+
+    #[test]
+    fn two_keys_differ_and_none_is_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = create(&folder.path().join("first")).unwrap();
+        let second = create(&folder.path().join("second")).unwrap();
+        assert_ne!(first.public(), second.public());
+        let again = create(&folder.path().join("first"));
+        assert!(matches!(again, Err(KeyError::Exists { .. })));
+        let kept = load(&folder.path().join("first")).unwrap();
+        assert_eq!(kept.public(), first.public());
+    }
+
+    #[test]
+    fn what_is_no_private_key_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.key");
+        assert!(matches!(load(&path), Err(KeyError::Read(_))));
+        create(&path).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(
+            load(&path),
+            Err(KeyError::Read(SecretError::Mode { .. }))
+        ));
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        fs::write(&path, "c2hvcnQ\n").unwrap();
+        assert!(matches!(load(&path), Err(KeyError::Content { .. })));
+    }
+}

@@ -50,3 +50,30 @@ fn filter(variable: Option<&str>, default_level: &str) -> Result<EnvFilter, LogE
         text: text.to_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn may_be_called_again() {
+        init(Format::Text, "info").unwrap();
+        init(Format::Json, "debug").unwrap();
+    }
+
+    #[test]
+    fn the_variable_overrides_the_default() {
+        assert_eq!(filter(Some("warn"), "info").unwrap().to_string(), "warn");
+        assert_eq!(filter(Some(""), "info").unwrap().to_string(), "info");
+        assert_eq!(filter(None, "info").unwrap().to_string(), "info");
+    }
+
+    #[test]
+    fn a_wrong_filter_is_one_line_with_its_origin() {
+        let error = filter(Some("platform=loud"), "info").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "PAYLATCH_LOG: 'platform=loud' is no log filter: write for example info or info,platform=debug"
+        );
+    }
+}
