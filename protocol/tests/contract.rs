@@ -1,5 +1,7 @@
 //! The contract as a table: which message travels where, and what no reader may trip over.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use proptest::prelude::*;
 use protocol::codec::{CodecError, Envelope, PAYLOAD_SIZE_MAX, Record, decode, encode};
 use protocol::id::{JournalId, MessageId, SiteId, TransactionId};
@@ -105,12 +107,12 @@ proptest! {
             terminal: terminal.parse().unwrap(),
         };
         let up = Topic::Up(terminal.clone(), Up::ALL[up]);
-        prop_assert_eq!(up.to_string().parse::<Topic>().unwrap(), up.clone());
+        prop_assert_eq!(up.to_string().parse::<Topic>().unwrap(), up);
         prop_assert!(Filter::all_up().matches(&up.to_string()));
         prop_assert!(!Filter::all_down().matches(&up.to_string()));
         prop_assert!(!Filter::down(&terminal).matches(&up.to_string()));
         let down = Topic::Down(terminal.clone(), Down::ALL[down]);
-        prop_assert_eq!(down.to_string().parse::<Topic>().unwrap(), down.clone());
+        prop_assert_eq!(down.to_string().parse::<Topic>().unwrap(), down);
         prop_assert!(Filter::all_down().matches(&down.to_string()));
         prop_assert!(Filter::down(&terminal).matches(&down.to_string()));
     }

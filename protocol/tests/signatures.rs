@@ -1,6 +1,8 @@
 //! Signature vectors: what we sign, and what a verifier must refuse. Other implementations check
 //! themselves against `vectors/signatures.json`; `PAYLATCH_WRITE_VECTORS=1` writes it anew.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::PathBuf;
 
 use base64::Engine as _;
