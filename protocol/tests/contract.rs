@@ -107,12 +107,12 @@ proptest! {
             terminal: terminal.parse().unwrap(),
         };
         let up = Topic::Up(terminal.clone(), Up::ALL[up]);
-        prop_assert_eq!(up.to_string().parse::<Topic>().unwrap(), up);
+        prop_assert_eq!(&up.to_string().parse::<Topic>().unwrap(), &up);
         prop_assert!(Filter::all_up().matches(&up.to_string()));
         prop_assert!(!Filter::all_down().matches(&up.to_string()));
         prop_assert!(!Filter::down(&terminal).matches(&up.to_string()));
         let down = Topic::Down(terminal.clone(), Down::ALL[down]);
-        prop_assert_eq!(down.to_string().parse::<Topic>().unwrap(), down);
+        prop_assert_eq!(&down.to_string().parse::<Topic>().unwrap(), &down);
         prop_assert!(Filter::all_down().matches(&down.to_string()));
         prop_assert!(Filter::down(&terminal).matches(&down.to_string()));
     }

@@ -11,9 +11,7 @@ use protocol::id::{JournalId, Nonce, SessionId, StoreEpoch, TransactionId};
 use protocol::message::{
     Digest, Ground, Inquiry, LinkageOutcome, LinkageResult, Off, OffReason, Permit,
 };
-use protocol::signed::{
-    Audience, Claims, Jws, Keyring, PublicKey, Refusal, SigningKey, sign, verify,
-};
+use protocol::signed::{Audience, Claims, Jws, Keyring, Refusal, SigningKey, sign, verify};
 use protocol::time::Utc;
 use serde_json::{Value, json};
 
@@ -212,49 +210,21 @@ fn accepted<T: Claims>(author: &str, key: &SigningKey, claims: &T) -> Value {
 
 /// Each refusal by name, with a text that earns it.
 fn refused(terminal: &SigningKey) -> Value {
-    let good = sign(&platform(), &permit()).unwrap();
-    let (header, rest) = good.as_str().split_once('.').unwrap();
-    let for_another = Permit {
-        aud: Audience::terminal("north/gate-2".parse().unwrap()),
-        ..permit()
-    };
-    let cases: [(Refusal, &str, String); 12] = [
+    let good = String::from(sign(&platform(), &permit()).unwrap());
+    let (_, rest) = good.split_once('.').unwrap();
+    let (unsigned, _) = good.rsplit_once('.').unwrap();
+    let aud = Audience::terminal("north/gate-2".parse().unwrap());
+    let for_another = Permit { aud, ..permit() };
+    let mut cases = vec![
         (Refusal::Framing, "empty", String::new()),
         (Refusal::Framing, "two parts", rest.to_owned()),
         (
             Refusal::Framing,
             "padded header",
-            format!("{header}=.{rest}"),
+            good.replacen('.', "=.", 1),
         ),
-        (
-            Refusal::Header,
-            "alg none",
-            reheader(
-                &json!({"alg": "none", "kid": kid(), "typ": Permit::TYP}),
-                rest,
-            ),
-        ),
-        (
-            Refusal::Header,
-            "alg HS256",
-            reheader(
-                &json!({"alg": "HS256", "kid": kid(), "typ": Permit::TYP}),
-                rest,
-            ),
-        ),
-        (
-            Refusal::Header,
-            "no typ",
-            reheader(&json!({"alg": "EdDSA", "kid": kid()}), rest),
-        ),
-        (
-            Refusal::Header,
-            "fourth member",
-            reheader(
-                &json!({"alg": "EdDSA", "kid": kid(), "typ": Permit::TYP, "crit": ["exp"]}),
-                rest,
-            ),
-        ),
+        (Refusal::Signature, "one byte more", format!("{good}A")),
+        (Refusal::Signature, "no signature", format!("{unsigned}.")),
         (
             Refusal::Type,
             "an OFF",
@@ -266,35 +236,35 @@ fn refused(terminal: &SigningKey) -> Value {
             String::from(sign(terminal, &permit()).unwrap()),
         ),
         (
-            Refusal::Signature,
-            "one byte more",
-            format!("{}A", good.as_str()),
-        ),
-        (
-            Refusal::Signature,
-            "unsigned",
-            format!("{}.", good.as_str().rsplit_once('.').unwrap().0),
-        ),
-        (
             Refusal::Audience,
             "for gate-2",
             String::from(sign(&platform(), &for_another).unwrap()),
         ),
     ];
-    let check = |(refusal, name, compact): (Refusal, &str, String)| {
-        let jws: Jws<Permit> = compact.parse().unwrap();
-        let found = verify(&jws, &Keyring::of(platform().public()), &gate()).unwrap_err();
-        assert_eq!(found, refusal, "{name}");
-        json!({ "name": name, "refusal": refusal.as_str(), "compact": compact })
-    };
-    cases.into_iter().map(check).collect()
+    for (name, header) in refused_headers() {
+        let compact = format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header.to_string()));
+        cases.push((Refusal::Header, name, compact));
+    }
+    cases.into_iter().map(check_refused).collect()
 }
 
-fn reheader(header: &Value, rest: &str) -> String {
-    format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header.to_string()))
+fn refused_headers() -> [(&'static str, Value); 5] {
+    let (kid, typ) = (platform().public().id(), Permit::TYP);
+    [
+        ("alg none", json!({"alg": "none", "kid": kid, "typ": typ})),
+        ("alg HS256", json!({"alg": "HS256", "kid": kid, "typ": typ})),
+        ("no typ", json!({"alg": "EdDSA", "kid": kid})),
+        ("no kid", json!({"alg": "EdDSA", "typ": typ})),
+        (
+            "fourth member",
+            json!({"alg": "EdDSA", "kid": kid, "typ": typ, "crit": ["exp"]}),
+        ),
+    ]
 }
 
-fn kid() -> Value {
-    let public: PublicKey = platform().public();
-    json!(public.id())
+fn check_refused((refusal, name, compact): (Refusal, &str, String)) -> Value {
+    let jws: Jws<Permit> = compact.parse().unwrap();
+    let found = verify(&jws, &Keyring::of(platform().public()), &gate()).unwrap_err();
+    assert_eq!(found, refusal, "{name}");
+    json!({ "name": name, "refusal": refusal.as_str(), "compact": compact })
 }
