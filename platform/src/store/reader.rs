@@ -1,0 +1,93 @@
+//! Looking at the store without a way to change it: for the API, for metrics and for audits.
+
+use protocol::id::{PaymentId, RefundId, SessionId, TransactionId};
+use protocol::money::{Currency, Money};
+use protocol::time::Utc;
+use protocol::topic::TerminalName;
+use serde::Serialize;
+
+use super::{EventRow, PaymentRow, RefundRow, StoreError, TerminalRow};
+use crate::audit::Audit;
+
+/// Most events of one timeline: a sale has about 20, and a refund that is asked for every hour
+/// for a month about 1,500.
+pub(crate) const EVENTS_MAX: usize = 2_000;
+
+/// Which transactions are wanted, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct PageQuery {
+    pub(crate) state: Option<String>,
+    pub(crate) terminal: Option<TerminalName>,
+    /// Only those made before this one: the cursor of the page before.
+    pub(crate) before: Option<i64>,
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Page {
+    pub(crate) transactions: Vec<Summary>,
+    /// Ask for the next page with `before` set to it; none on the last page.
+    pub(crate) next: Option<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Summary {
+    pub(crate) transaction: TransactionId,
+    pub(crate) terminal: TerminalName,
+    pub(crate) session: SessionId,
+    pub(crate) state: String,
+    pub(crate) order_state: String,
+    pub(crate) amount: Money,
+    pub(crate) open: bool,
+    pub(crate) created_at: Utc,
+    pub(crate) updated_at: Utc,
+}
+
+/// One transaction with all that happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Detail {
+    #[serde(flatten)]
+    pub(crate) summary: Summary,
+    pub(crate) payments: Vec<PaymentRow>,
+    pub(crate) refunds: Vec<RefundRow>,
+    pub(crate) postings: Vec<LedgerLine>,
+    /// Oldest first, at most [`EVENTS_MAX`].
+    pub(crate) events: Vec<EventRow>,
+}
+
+/// One posting as it was booked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct LedgerLine {
+    pub(crate) at: Utc,
+    pub(crate) account: String,
+    pub(crate) debit_minor: i64,
+    pub(crate) credit_minor: i64,
+    pub(crate) currency: Currency,
+    pub(crate) payment: PaymentId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refund: Option<RefundId>,
+}
+
+/// Sums for gauges.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) open_sales: u64,
+    pub(crate) outbox: u64,
+    /// Money taken without service yet, in minor units.
+    pub(crate) suspense_minor: Vec<(Currency, i64)>,
+}
+
+/// A view that never blocks the writer and never sees half a commit.
+pub(crate) trait Reader: Send + 'static {
+    fn page(&self, query: &PageQuery) -> Result<Page, StoreError>;
+
+    fn transaction(&self, transaction: TransactionId) -> Result<Option<Detail>, StoreError>;
+
+    /// Every terminal that was ever heard of, in the order of their names.
+    fn terminals(&self) -> Result<Vec<TerminalRow>, StoreError>;
+
+    fn totals(&self) -> Result<Totals, StoreError>;
+
+    /// Reads and checks everything: for tests and operators, not for every minute.
+    fn audit(&self) -> Result<Audit, StoreError>;
+}

@@ -1,0 +1,202 @@
+//! The reading side: the writer's own reads, and the connection that can do nothing else.
+
+use std::path::Path;
+
+use protocol::id::{PaymentId, RefundId, TransactionId};
+use protocol::topic::TerminalName;
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
+
+use super::{audit, failed, open_reader, rows, terminals};
+use crate::audit::Audit;
+use crate::store::reader::{Detail, EVENTS_MAX, LedgerLine, Page, PageQuery, Reader, Totals};
+use crate::store::{OutboxRow, SaleRow, StoreError, TerminalRow};
+
+/// A second connection, opened read-only.
+#[derive(Debug)]
+pub(crate) struct SqliteReader {
+    connection: Connection,
+}
+
+impl SqliteReader {
+    /// Opens the store in `folder`; it must exist.
+    pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
+        open_reader(folder).map(|connection| Self { connection })
+    }
+}
+
+impl Reader for SqliteReader {
+    fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
+        page(&self.connection, query).map_err(failed("list transactions"))
+    }
+
+    fn transaction(&self, transaction: TransactionId) -> Result<Option<Detail>, StoreError> {
+        detail(&self.connection, transaction).map_err(failed("read a transaction"))
+    }
+
+    fn terminals(&self) -> Result<Vec<TerminalRow>, StoreError> {
+        terminals::all(&self.connection).map_err(failed("list terminals"))
+    }
+
+    fn totals(&self) -> Result<Totals, StoreError> {
+        totals(&self.connection).map_err(failed("add up"))
+    }
+
+    fn audit(&self) -> Result<Audit, StoreError> {
+        audit::audit(&self.connection).map_err(failed("audit"))
+    }
+}
+
+pub(super) fn sale(
+    connection: &Connection,
+    transaction: TransactionId,
+) -> Result<Option<SaleRow>, StoreError> {
+    let query = format!("{} WHERE t.id = ?1", rows::SALE);
+    connection
+        .prepare_cached(&query)
+        .and_then(|mut statement| {
+            statement
+                .query_row([transaction.as_bytes()], rows::sale)
+                .optional()
+        })
+        .map_err(failed("read a transaction"))
+}
+
+pub(super) fn open_sales(
+    connection: &Connection,
+    after: Option<TransactionId>,
+    limit: usize,
+) -> Result<Vec<SaleRow>, StoreError> {
+    let query = format!(
+        "{} WHERE t.open = 1 AND t.id > ?1 ORDER BY t.id LIMIT ?2",
+        rows::SALE
+    );
+    // Every id is larger than the empty blob.
+    let after = after.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    list(connection, &query, params![after, limit], rows::sale)
+        .map_err(failed("list open transactions"))
+}
+
+pub(super) fn outbox(
+    connection: &Connection,
+    transaction: Option<TransactionId>,
+) -> Result<Vec<OutboxRow>, StoreError> {
+    let result = match transaction {
+        None => {
+            let query = format!("{} ORDER BY sequence", rows::OUTBOX);
+            list(connection, &query, [], rows::outbox)
+        }
+        Some(transaction) => {
+            let query = format!(
+                "{} WHERE transaction_id = ?1 ORDER BY sequence",
+                rows::OUTBOX
+            );
+            list(connection, &query, [transaction.as_bytes()], rows::outbox)
+        }
+    };
+    result.map_err(failed("read the outbox"))
+}
+
+pub(super) fn terminal(
+    connection: &Connection,
+    terminal: &TerminalName,
+) -> Result<Option<TerminalRow>, StoreError> {
+    terminals::one(connection, terminal).map_err(failed("read a terminal"))
+}
+
+/// All rows of a query.
+pub(super) fn list<T>(
+    connection: &Connection,
+    query: &str,
+    params: impl Params,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    connection
+        .prepare_cached(query)?
+        .query_map(params, read)?
+        .collect()
+}
+
+fn page(connection: &Connection, query: &PageQuery) -> rusqlite::Result<Page> {
+    let terminal = query.terminal.as_ref().map(ToString::to_string);
+    let before = query.before.unwrap_or(i64::MAX);
+    // One statement per filter, so that each has its index.
+    let filter = match (&query.state, &terminal) {
+        (None, None) => "?1 IS NULL AND ?2 IS NULL",
+        (Some(_), None) => "t.state = ?1 AND ?2 IS NULL",
+        (None, Some(_)) => "?1 IS NULL AND t.terminal = ?2",
+        (Some(_), Some(_)) => "t.state = ?1 AND t.terminal = ?2",
+    };
+    let text = format!(
+        "{} WHERE {filter} AND t.sequence < ?3 ORDER BY t.sequence DESC LIMIT ?4",
+        rows::SALE
+    );
+    // One more than asked for tells whether there is a next page.
+    let limit = i64::from(query.limit) + 1;
+    let params = params![query.state, terminal, before, limit];
+    let mut found = list(connection, &text, params, rows::summary)?;
+    let wanted = query.limit as usize;
+    let next = (found.len() > wanted).then(|| found[wanted - 1].0);
+    found.truncate(wanted);
+    let transactions = found.into_iter().map(|(_, summary)| summary).collect();
+    Ok(Page { transactions, next })
+}
+
+fn detail(connection: &Connection, transaction: TransactionId) -> rusqlite::Result<Option<Detail>> {
+    // One snapshot for all five queries; dropped without a change.
+    let view = connection.unchecked_transaction()?;
+    let id = [transaction.as_bytes().as_slice()];
+    let query = format!("{} WHERE t.id = ?1", rows::SALE);
+    let Some((_, summary)) = list(&view, &query, id, rows::summary)?.pop() else {
+        return Ok(None);
+    };
+    let of =
+        |query: &str, order: &str| format!("{query} WHERE transaction_id = ?1 ORDER BY {order}");
+    let events = format!("{} LIMIT {EVENTS_MAX}", of(rows::EVENT, "sequence"));
+    Ok(Some(Detail {
+        summary,
+        payments: list(
+            &view,
+            &of(rows::PAYMENT, "received_at, id"),
+            id,
+            rows::payment,
+        )?,
+        refunds: list(&view, &of(rows::REFUND, "updated_at, id"), id, rows::refund)?,
+        postings: list(&view, &of(LEDGER_LINE, "sequence"), id, ledger_line)?,
+        events: list(&view, &events, id, rows::event)?,
+    }))
+}
+
+const LEDGER_LINE: &str =
+    "SELECT at, account, debit_minor, credit_minor, currency, payment, refund FROM ledger";
+
+fn ledger_line(row: &Row<'_>) -> rusqlite::Result<LedgerLine> {
+    Ok(LedgerLine {
+        at: rows::instant(row, 0)?,
+        account: row.get(1)?,
+        debit_minor: row.get(2)?,
+        credit_minor: row.get(3)?,
+        currency: rows::parsed(row, 4)?,
+        payment: PaymentId::from_random(row.get(5)?),
+        refund: row
+            .get::<_, Option<[u8; 16]>>(6)?
+            .map(RefundId::from_random),
+    })
+}
+
+fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
+    let count = |query: &str| -> rusqlite::Result<u64> {
+        connection
+            .prepare_cached(query)?
+            .query_row([], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()))
+    };
+    let suspense = "SELECT currency, credit_minor - debit_minor FROM balances \
+         WHERE account = 'suspense' ORDER BY currency";
+    Ok(Totals {
+        open_sales: count("SELECT count(*) FROM transactions WHERE open = 1")?,
+        outbox: count("SELECT count(*) FROM outbox")?,
+        suspense_minor: list(connection, suspense, [], |row| {
+            Ok((rows::parsed(row, 0)?, row.get(1)?))
+        })?,
+    })
+}

@@ -1,0 +1,188 @@
+//! The writing side.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use protocol::id::{Entropy, PlatformId, Pseudonym, StoreEpoch, TransactionId};
+use protocol::topic::TerminalName;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+
+use super::chain::{self, Head};
+use super::{Identity, change, failed, file, identify, note, open_error, open_writer, read, rows};
+use crate::store::{
+    Change, IdentityRow, OutboxRow, SaleRow, Store, StoreError, TerminalNote, TerminalRow,
+};
+
+/// The one writer of a data folder.
+#[derive(Debug)]
+pub(crate) struct SqliteStore {
+    connection: Connection,
+    path: PathBuf,
+    epoch: StoreEpoch,
+    starts: u64,
+    head: Head,
+    /// Set by a commit of which nobody knows whether it is on the disk. After a failed sync the
+    /// kernel may have dropped the pages, so no later success would mean anything: only a new
+    /// process that reads the file again can tell.
+    broken: bool,
+    /// Held while the store lives.
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens or makes the store of `platform` in `folder`.
+    pub(crate) fn open(
+        folder: &Path,
+        platform: &PlatformId,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Self, StoreError> {
+        let (connection, lock) = open_writer(folder)?;
+        let path = file(folder);
+        let wrap = |source| open_error(&path, source);
+        let identity = identify(&connection, platform, entropy).map_err(wrap)?;
+        check_platform(&path, platform, &identity)?;
+        let epoch = identity
+            .epoch
+            .parse()
+            .map_err(|error| open_error(&path, error))?;
+        let head = chain::head(&connection).map_err(wrap)?;
+        Ok(Self {
+            connection,
+            path,
+            epoch,
+            starts: identity.starts.cast_unsigned(),
+            head,
+            broken: false,
+            _lock: lock,
+        })
+    }
+
+    fn writable(&self) -> Result<(), StoreError> {
+        if self.broken {
+            let source = "an earlier commit failed half-way; start the platform again".into();
+            return Err(StoreError::Failed {
+                action: "commit",
+                source,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Store for SqliteStore {
+    fn commit_all(&mut self, changes: &[Change], notes: &[TerminalNote]) -> Result<(), StoreError> {
+        self.writable()?;
+        let wrap = failed("commit");
+        let transaction = Transaction::new(&mut self.connection, TransactionBehavior::Immediate)
+            .map_err(&wrap)?;
+        let mut head = self.head;
+        for change in changes {
+            head = change::write(&transaction, change, head)?;
+        }
+        for note in notes {
+            note::write(&transaction, note).map_err(&wrap)?;
+        }
+        if head != self.head {
+            chain::put_head(&transaction, head).map_err(&wrap)?;
+        }
+        if let Err(error) = transaction.commit() {
+            self.broken = true;
+            return Err(wrap(error));
+        }
+        self.head = head;
+        Ok(())
+    }
+
+    fn sale(&self, transaction: TransactionId) -> Result<Option<SaleRow>, StoreError> {
+        read::sale(&self.connection, transaction)
+    }
+
+    fn open_sales(
+        &self,
+        after: Option<TransactionId>,
+        limit: usize,
+    ) -> Result<Vec<SaleRow>, StoreError> {
+        read::open_sales(&self.connection, after, limit)
+    }
+
+    fn outbox(&self, transaction: Option<TransactionId>) -> Result<Vec<OutboxRow>, StoreError> {
+        read::outbox(&self.connection, transaction)
+    }
+
+    fn terminal(&self, terminal: &TerminalName) -> Result<Option<TerminalRow>, StoreError> {
+        read::terminal(&self.connection, terminal)
+    }
+
+    fn put_identity(&mut self, row: &IdentityRow) -> Result<(), StoreError> {
+        self.writable()?;
+        self.connection
+            .execute(
+                "INSERT OR REPLACE INTO users VALUES (?1, ?2, ?3, ?4)",
+                params![
+                    row.pseudonym.as_bytes(),
+                    row.identity,
+                    row.consent,
+                    row.registered_at.as_millis()
+                ],
+            )
+            .map(drop)
+            .map_err(failed("keep an identity"))
+    }
+
+    fn identity(&self, pseudonym: Pseudonym) -> Result<Option<IdentityRow>, StoreError> {
+        let query = "SELECT identity, consent, registered_at FROM users WHERE pseudonym = ?1";
+        self.connection
+            .query_row(query, [pseudonym.as_bytes()], |row| {
+                Ok(IdentityRow {
+                    pseudonym,
+                    identity: row.get(0)?,
+                    consent: row.get(1)?,
+                    registered_at: rows::instant(row, 2)?,
+                })
+            })
+            .optional()
+            .map_err(failed("read an identity"))
+    }
+
+    fn erase_identity(&mut self, pseudonym: Pseudonym) -> Result<bool, StoreError> {
+        self.writable()?;
+        let wrap = failed("erase an identity");
+        let erased = self
+            .connection
+            .execute(
+                "DELETE FROM users WHERE pseudonym = ?1",
+                [pseudonym.as_bytes()],
+            )
+            .map_err(&wrap)?;
+        // The write-ahead log still holds the row until it is folded into the file and cut off.
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(&wrap)?;
+        tracing::debug!(path = %self.path.display(), erased, "identity erased");
+        Ok(erased > 0)
+    }
+
+    fn epoch(&self) -> StoreEpoch {
+        self.epoch
+    }
+
+    fn starts(&self) -> u64 {
+        self.starts
+    }
+}
+
+fn check_platform(
+    path: &Path,
+    platform: &PlatformId,
+    identity: &Identity,
+) -> Result<(), StoreError> {
+    if identity.platform == platform.as_str() {
+        return Ok(());
+    }
+    let theirs = &identity.platform;
+    let reason = format!(
+        "belongs to platform '{theirs}', not '{platform}': set platform_id = \"{theirs}\" or use \
+         another data folder"
+    );
+    Err(open_error(path, std::io::Error::other(reason)))
+}
