@@ -47,9 +47,14 @@ pub(super) struct Switching {
 enum State {
     /// Nobody has written to it, or the last write was an OFF that succeeded.
     Resting,
-    On { off_at: Tick },
+    On {
+        off_at: Tick,
+    },
     /// OFF is wanted and not done; `retry_at` is none while it is being written.
-    Ending { retry_at: Option<Tick>, failures: u32 },
+    Ending {
+        retry_at: Option<Tick>,
+        failures: u32,
+    },
 }
 
 impl Switching {
@@ -213,7 +218,10 @@ mod tests {
     #[test]
     fn a_pulse_ends_by_itself_and_once() {
         let mut device = switched_on(PULSE, 60_000, 100);
-        assert_eq!((device.poll_timeout(), device.poll_output()), (Some(at(600)), None));
+        assert_eq!(
+            (device.poll_timeout(), device.poll_output()),
+            (Some(at(600)), None)
+        );
         device.handle_timeout(at(599));
         assert_eq!(device.poll_output(), None);
         device.handle_timeout(at(600));

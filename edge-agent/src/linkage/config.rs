@@ -78,7 +78,7 @@ pub enum Fault {
     Gone,
     /// It accepts every write and does not move; its read-back says so.
     Stuck,
-    /// Its answers are no answers to what was asked.
+    /// It does not move, and its answer to a write is no answer to what was asked.
     Lying,
     /// It moves, but does not answer in time.
     Slow,
@@ -155,7 +155,10 @@ impl TryFrom<String> for ModbusAddress {
     type Error = AddressError;
 
     fn try_from(text: String) -> Result<Self, AddressError> {
-        let without_port = || text.parse().map(|ip: IpAddr| SocketAddr::new(ip, MODBUS_PORT));
+        let without_port = || {
+            text.parse()
+                .map(|ip: IpAddr| SocketAddr::new(ip, MODBUS_PORT))
+        };
         let address = text.parse().or_else(|_| without_port());
         let usable = |address: &SocketAddr| {
             let ip = address.ip();
@@ -314,13 +317,22 @@ mod tests {
     #[test]
     fn addresses_and_units_that_reach_nobody_are_refused() {
         for text in [
-            "", "gate.local", "10.0.0.7:0", "0.0.0.0:502", "255.255.255.255", "224.0.0.1:502", "10.0.0.7:70000",
+            "",
+            "gate.local",
+            "10.0.0.7:0",
+            "0.0.0.0:502",
+            "255.255.255.255",
+            "224.0.0.1:502",
+            "10.0.0.7:70000",
         ] {
             let refused = ModbusAddress::try_from(text.to_owned());
             assert_eq!(refused, Err(AddressError(text.to_owned())));
         }
         for text in ["10.0.0.7:1502", "[fd00::7]:502", "127.0.0.1:5020"] {
-            assert_eq!(String::from(ModbusAddress::try_from(text.to_owned()).unwrap()), text);
+            assert_eq!(
+                String::from(ModbusAddress::try_from(text.to_owned()).unwrap()),
+                text
+            );
         }
         for unit in [0, 248, 254] {
             assert_eq!(ModbusUnit::try_from(unit), Err(UnitError(unit)));
@@ -329,7 +341,8 @@ mod tests {
 
     #[test]
     fn a_field_nobody_knows_is_named() {
-        let unknown = device(r#"{"id":"gate","driver":{"simulated":{"faults":"none"}},"action":"hold"}"#);
+        let unknown =
+            device(r#"{"id":"gate","driver":{"simulated":{"faults":"none"}},"action":"hold"}"#);
         assert!(unknown.unwrap_err().contains("unknown field `faults`"));
         let unknown = device(r#"{"id":"gate","driver":{"gpio":{}},"action":"hold"}"#);
         assert!(unknown.unwrap_err().contains("unknown variant `gpio`"));
@@ -337,7 +350,8 @@ mod tests {
 
     #[test]
     fn lengths_out_of_range_are_named_with_their_range() {
-        let json = r#"{"id":"washer","driver":{"simulated":{}},"action":{"run_for":{"ms":1800000}}}"#;
+        let json =
+            r#"{"id":"washer","driver":{"simulated":{}},"action":{"run_for":{"ms":1800000}}}"#;
         let error = device(json).unwrap().check().unwrap_err().to_string();
         let expected = "devices: action.run_for.ms of 'washer' is 1800000; use 20 to 60000";
         assert_eq!(error, expected);
