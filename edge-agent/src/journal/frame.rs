@@ -1,0 +1,132 @@
+//! How a record and a half's header lie in the file.
+//!
+//! ```text
+//! header, 64: magic 8 | generation 8 | journal id 16 | half's size 8 | zero 20 | CRC-32C 4
+//! record: length 4 | synced 4 | CRC-32C 4 | payload | zeros to a multiple of 8
+//! ```
+//!
+//! Numbers are little-endian. A record's CRC covers its generation and its offset too, so that
+//! what an earlier generation left behind is never taken for a record of this one. `synced` is how
+//! much of the half was known to be on the disk when the record was written: damage below it is
+//! damage, damage above it is a write that a power cut tore.
+
+use protocol::id::JournalId;
+
+pub(super) const HEADER_SIZE: u64 = 64;
+
+/// Length, synced and CRC.
+const PREFIX_SIZE: usize = 12;
+
+/// Records start at multiples of this, so that a search behind a torn one is quick.
+const ALIGNMENT: usize = 8;
+
+/// Longest record: the mark after a compaction with 512 pruned ids has 18 KiB, a posted message
+/// at most the contract's 8 KiB.
+pub(crate) const RECORD_SIZE_MAX: usize = 32 * 1024;
+
+const MAGIC: [u8; 8] = *b"PLJRNL1\n";
+
+/// Bytes that a record of `length` takes.
+pub(crate) const fn frame_size(length: usize) -> u64 {
+    (PREFIX_SIZE + length).next_multiple_of(ALIGNMENT) as u64
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) generation: u64,
+    pub(super) id: JournalId,
+    /// Fixed when the file was made, so that a file cut short is noticed.
+    pub(super) half_size: u64,
+}
+
+impl Header {
+    pub(super) fn encode(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(64);
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&self.generation.to_le_bytes());
+        bytes.extend_from_slice(self.id.as_bytes());
+        bytes.extend_from_slice(&self.half_size.to_le_bytes());
+        bytes.resize(60, 0);
+        let crc = crc32c::crc32c(&bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// `None` unless every bit is right.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let generation = u64::from_le_bytes(bytes.get(8..16)?.try_into().ok()?);
+        let id = JournalId::from_random(bytes.get(16..32)?.try_into().ok()?);
+        let half_size = u64::from_le_bytes(bytes.get(32..40)?.try_into().ok()?);
+        let header = Self {
+            generation,
+            id,
+            half_size,
+        };
+        (header.encode() == bytes).then_some(header)
+    }
+}
+
+/// A record in a half's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found<'b> {
+    pub(super) payload: &'b [u8],
+    pub(super) synced: u32,
+    /// Where the next one starts.
+    pub(super) end: usize,
+}
+
+pub(super) fn encode(generation: u64, offset: u32, synced: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    let crc = checksum(generation, offset, length, synced, payload);
+    let mut bytes = Vec::with_capacity(PREFIX_SIZE + payload.len() + ALIGNMENT);
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(&synced.to_le_bytes());
+    bytes.extend_from_slice(&crc.to_le_bytes());
+    bytes.extend_from_slice(payload);
+    bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
+    bytes
+}
+
+/// The record at `offset` of a half, if there is a whole one.
+pub(super) fn find(half: &[u8], generation: u64, offset: usize) -> Option<Found<'_>> {
+    let number = |at: usize| {
+        let bytes = half.get(offset + at..offset + at + 4)?;
+        Some(u32::from_le_bytes(bytes.try_into().ok()?))
+    };
+    let (length, synced, crc) = (number(0)?, number(4)?, number(8)?);
+    let size = usize::try_from(length).ok()?;
+    if !(1..=RECORD_SIZE_MAX).contains(&size) {
+        return None;
+    }
+    let payload = half.get(offset + PREFIX_SIZE..offset + PREFIX_SIZE + size)?;
+    let expected = checksum(
+        generation,
+        u32::try_from(offset).ok()?,
+        length,
+        synced,
+        payload,
+    );
+    (crc == expected).then(|| Found {
+        payload,
+        synced,
+        end: (offset + PREFIX_SIZE + size).next_multiple_of(ALIGNMENT),
+    })
+}
+
+/// The highest `synced` that any whole record behind `offset` states.
+pub(super) fn synced_behind(half: &[u8], generation: u64, offset: usize) -> u32 {
+    (offset..half.len())
+        .step_by(ALIGNMENT)
+        .filter_map(|at| find(half, generation, at))
+        .map(|found| found.synced)
+        .max()
+        .unwrap_or(0)
+}
+
+fn checksum(generation: u64, offset: u32, length: u32, synced: u32, payload: &[u8]) -> u32 {
+    let mut crc = crc32c::crc32c(&generation.to_le_bytes());
+    crc = crc32c::crc32c_append(crc, &offset.to_le_bytes());
+    crc = crc32c::crc32c_append(crc, &length.to_le_bytes());
+    crc = crc32c::crc32c_append(crc, &synced.to_le_bytes());
+    crc32c::crc32c_append(crc, payload)
+}
