@@ -1,0 +1,2 @@
+//! `paylatch-broker`.
+fn main() {}

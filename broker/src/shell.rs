@@ -1,0 +1,304 @@
+//! Binds, serves, drains.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use process::health::Health;
+use process::listen::ListenError;
+use protocol::topic::Filter;
+use rumqttd::local::{LinkRx, LinkTx};
+use rumqttd::protocol as mqtt;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::authorization::Policy;
+use crate::bus::{self, Bus, Heard, RouterError, Uplink, UplinkDriver};
+use crate::config::Config;
+use crate::door::Door;
+use crate::gap::GapWatch;
+use crate::handshake;
+use crate::identity::{Directory, DirectoryError};
+use crate::metrics;
+use crate::tls::{self, TlsError};
+
+/// Pause after a failed accept: the cause (no file descriptors) does not go away by asking again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a task of the broker itself may take to end: it only leaves the router.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+const ROUTER_CHECK: &str = "router";
+const LISTENERS_CHECK: &str = "listeners";
+
+/// Why a broker was not built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error("listen: there is no address: name at least one")]
+    NoListener,
+    #[error("policy: 'open' lets everybody do everything: listen on 127.0.0.1 only, not {address}")]
+    OpenPolicy { address: SocketAddr },
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("the router does not start")]
+    Router(#[source] RouterError),
+}
+
+/// A broker whose ports are bound and that serves nobody yet.
+pub struct Broker {
+    door: Arc<Door>,
+    listeners: Vec<(TcpListener, Option<TlsAcceptor>)>,
+    addresses: Vec<SocketAddr>,
+    health: Health,
+    health_listener: Option<TcpListener>,
+    uplink: UplinkDriver,
+    dispatcher: Dispatcher,
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broker")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads all secrets and certificates, binds every port and starts the router.
+///
+/// # Errors
+/// [`BuildError`], whose text names the field to mend. A taken port is [`BuildError::Listen`].
+pub async fn build(config: Config) -> Result<Broker, BuildError> {
+    metrics::describe();
+    check(&config)?;
+    let directory = Directory::new(&config.users)?;
+    let mut listeners = Vec::new();
+    for listener in &config.listen {
+        let acceptor = listener.tls.as_ref().map(tls::acceptor).transpose()?;
+        let allow_plaintext = config.allow_plaintext || acceptor.is_some();
+        let bound = process::listen::bind(listener.address, allow_plaintext).await?;
+        listeners.push((bound, acceptor));
+    }
+    let addresses = listeners
+        .iter()
+        .filter_map(|(listener, _)| listener.local_addr().ok())
+        .collect();
+    let health_listener = match config.health {
+        Some(address) => Some(process::listen::bind(address, config.allow_plaintext).await?),
+        None => None,
+    };
+    let (door, uplink, dispatcher) = start(&config, directory)
+        .await
+        .map_err(BuildError::Router)?;
+    Ok(Broker {
+        door,
+        listeners,
+        addresses,
+        health: Health::new(&[ROUTER_CHECK, LISTENERS_CHECK]),
+        health_listener,
+        uplink,
+        dispatcher,
+    })
+}
+
+/// What can be told without touching anything: for `check-config` too.
+pub(crate) fn check(config: &Config) -> Result<(), BuildError> {
+    if config.listen.is_empty() {
+        return Err(BuildError::NoListener);
+    }
+    let exposed = config
+        .listen
+        .iter()
+        .find(|listener| !listener.address.ip().to_canonical().is_loopback());
+    match exposed {
+        Some(listener) if config.policy == Policy::Open => Err(BuildError::OpenPolicy {
+            address: listener.address,
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+async fn start(
+    config: &Config,
+    directory: Directory,
+) -> Result<(Arc<Door>, UplinkDriver, Dispatcher), RouterError> {
+    let bus = Bus::start(&config.limits);
+    let (uplink, driver) = Uplink::open(&bus, &config.limits).await?;
+    let dispatcher = Dispatcher::open(&bus).await?;
+    let door = Door::new(config, directory, bus, uplink);
+    Ok((Arc::new(door), driver, dispatcher))
+}
+
+impl Broker {
+    /// The addresses that are listened on, in the order of the configuration.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where health and metrics are served, if they are.
+    #[must_use]
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.health_listener.as_ref()?.local_addr().ok()
+    }
+
+    /// Serves until `shutdown`, or until the router fails; then closes every connection, lets each
+    /// take its last bytes within the drain deadline, and ends.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self {
+            door,
+            listeners,
+            health,
+            health_listener,
+            uplink,
+            dispatcher,
+            ..
+        } = self;
+        let stop_bus = CancellationToken::new();
+        let mut uplink = tokio::spawn(uplink.run());
+        let mut dispatching = tokio::spawn(dispatcher.run(door.clone(), stop_bus.clone()));
+        for (listener, acceptor) in listeners {
+            door.tasks.spawn(accept(door.clone(), listener, acceptor));
+        }
+        let serving_health = serve_health(health_listener, health.clone(), door.shutdown.clone());
+        health.set(ROUTER_CHECK, Ok(()));
+        health.set(LISTENERS_CHECK, Ok(()));
+
+        let has_failed = tokio::select! {
+            () = shutdown.cancelled() => false,
+            _ = &mut uplink => true,
+            _ = &mut dispatching => true,
+        };
+        if has_failed {
+            tracing::error!("the router has failed; stopping");
+            health.set(ROUTER_CHECK, Err("the router has failed".to_owned()));
+        }
+        health.set(LISTENERS_CHECK, Err("stopping".to_owned()));
+        drain(door).await;
+        stop_bus.cancel();
+        if !has_failed {
+            // The uplink ends by itself with the last of its users.
+            settle("dispatcher", dispatching).await;
+            settle("uplink", uplink).await;
+        }
+        settle("health", serving_health).await;
+    }
+}
+
+/// Waits for a task that was told to end, and ends it if it does not.
+async fn settle<T>(name: &str, mut task: tokio::task::JoinHandle<T>) {
+    if timeout(SETTLE_TIMEOUT, &mut task).await.is_err() {
+        tracing::warn!(name, "did not end in time");
+        task.abort();
+    }
+}
+
+async fn drain(door: Arc<Door>) {
+    door.shutdown.cancel();
+    door.tasks.close();
+    let limit = Duration::from_millis(door.limits.drain_timeout_ms);
+    if timeout(limit, door.tasks.wait()).await.is_err() {
+        tracing::warn!(tasks = door.tasks.len(), "connections did not end in time");
+    }
+}
+
+fn serve_health(
+    listener: Option<TcpListener>,
+    health: Health,
+    shutdown: CancellationToken,
+) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        let Some(listener) = listener else {
+            return;
+        };
+        let router = process::health::router(health);
+        if let Err(error) = process::health::serve(listener, router, shutdown).await {
+            tracing::error!(%error, "health is not served any more");
+        }
+    })
+}
+
+/// Awaits nothing but the next socket.
+async fn accept(door: Arc<Door>, listener: TcpListener, acceptor: Option<TlsAcceptor>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = door.shutdown.cancelled() => return,
+        };
+        match accepted {
+            Ok((socket, peer)) => {
+                let admission = handshake::admit(door.clone(), socket, peer, acceptor.clone());
+                door.tasks.spawn(admission);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Reads what the platform says to all terminals and hands it to their sessions.
+struct Dispatcher {
+    tx: LinkTx,
+    rx: LinkRx,
+    gaps: Mutex<GapWatch>,
+    filter: String,
+}
+
+impl Dispatcher {
+    async fn open(bus: &Bus) -> Result<Self, RouterError> {
+        let (mut tx, rx) = bus.link("dispatcher").await?;
+        let filter = Filter::all_down().as_str().to_owned();
+        let mut gaps = GapWatch::default();
+        gaps.add(&filter);
+        let subscribe = mqtt::Subscribe {
+            pkid: 0,
+            filters: vec![mqtt::Filter {
+                path: filter.clone(),
+                qos: mqtt::QoS::AtMostOnce,
+                nolocal: false,
+                preserve_retain: false,
+                retain_forward_rule: mqtt::RetainForwardRule::Never,
+            }],
+        };
+        bus::send(&mut tx, mqtt::Packet::Subscribe(subscribe, None)).await?;
+        let gaps = Mutex::new(gaps);
+        Ok(Self {
+            tx,
+            rx,
+            gaps,
+            filter,
+        })
+    }
+
+    async fn run(mut self, door: Arc<Door>, stop: CancellationToken) {
+        loop {
+            let heard = tokio::select! {
+                heard = bus::hear(&mut self.rx, &self.gaps, "dispatcher") => heard,
+                () = stop.cancelled() => return self.leave().await,
+            };
+            match heard {
+                Ok(Heard::Message(message)) => door.registry.deliver(&message),
+                Ok(Heard::Nothing) => {}
+                Err(error) => return tracing::error!(%error, "dispatcher lost the router"),
+            }
+        }
+    }
+
+    async fn leave(mut self) {
+        let filters = vec![self.filter];
+        let unsubscribe = mqtt::Unsubscribe { pkid: 0, filters };
+        if bus::send(&mut self.tx, mqtt::Packet::Unsubscribe(unsubscribe, None))
+            .await
+            .is_ok()
+        {
+            bus::leave(self.tx, self.rx, "dispatcher").await;
+        }
+    }
+}
