@@ -1,13 +1,21 @@
 //! Sites and their terminals: who may ask, with which key, what is sold there and to whom it pays.
 
+mod build;
+mod price;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use process::config::ConfigError;
 use protocol::id::{DeviceId, GatewayId, SiteId, StoreEpoch};
-use protocol::message::{Digest, Merchant, Payee, Place, SiteConfig, Tariff};
+use protocol::message::{
+    Digest, EntryPolicy, IdentityPolicy, Merchant, Payee, Place, SiteConfig, Tariff,
+};
 use protocol::signed::{Audience, Keyring, PublicKey};
 use protocol::time::Utc;
 use protocol::topic::TerminalName;
+
+use crate::site::Described;
 
 /// One merchant at one address, the same for all its terminals.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +29,8 @@ pub(crate) struct Site {
     pub(crate) tariff_version: Digest,
     pub(crate) order_lifetime_ms: u64,
     pub(crate) gateway: GatewayId,
+    pub(crate) identity: IdentityPolicy,
+    pub(crate) entry: EntryPolicy,
 }
 
 /// A terminal that may ask for orders.
@@ -42,6 +52,11 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
+    /// Refuses with the first fault, named by file and field.
+    pub(crate) fn build(sites: &[Described]) -> Result<Self, ConfigError> {
+        build::build(sites).map(|terminals| Self { terminals })
+    }
+
     pub(crate) fn terminal(&self, name: &TerminalName) -> Option<&Terminal> {
         self.terminals.get(name)
     }
@@ -60,22 +75,28 @@ impl Registry {
         issued_at: Utc,
     ) -> Option<SiteConfig> {
         let terminal = self.terminal(name)?;
-        let site = &terminal.site;
-        Some(SiteConfig {
-            aud: Audience::terminal(name.clone()),
+        Some(terminal.site_config(serial, store_epoch, issued_at))
+    }
+}
+
+impl Terminal {
+    fn site_config(&self, serial: u64, store_epoch: StoreEpoch, issued_at: Utc) -> SiteConfig {
+        let site = &self.site;
+        SiteConfig {
+            aud: Audience::terminal(self.name.clone()),
             merchant: site.merchant.clone(),
             payee: site.payee.clone(),
-            place: terminal.place.clone(),
+            place: self.place.clone(),
             time_zone: site.time_zone.clone(),
             tariff: site.tariff.clone(),
             tariff_version: site.tariff_version,
-            devices: terminal.devices.clone(),
+            devices: self.devices.clone(),
             order_lifetime_ms: site.order_lifetime_ms,
-            identity: protocol::message::IdentityPolicy::Off,
-            entry: protocol::message::EntryPolicy::None,
+            identity: site.identity,
+            entry: site.entry,
             store_epoch,
             serial,
             issued_at,
-        })
+        }
     }
 }

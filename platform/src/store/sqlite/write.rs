@@ -181,7 +181,7 @@ fn check_platform(
     }
     let theirs = &identity.platform;
     let reason = format!(
-        "belongs to platform '{theirs}', not '{platform}': set platform_id = \"{theirs}\" or use \
+        "belongs to platform '{theirs}', not '{platform}': set platform = \"{theirs}\" or use \
          another data folder"
     );
     Err(open_error(path, std::io::Error::other(reason)))

@@ -1,0 +1,377 @@
+//! The configuration file. Every field, its unit and its default; see `deploy/platform`.
+//!
+//! Relative paths count from the folder of the file.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use broker::{Limits, Listener, User};
+use process::config::ConfigError;
+use process::exit::{Code, Failure};
+use process::secret::SecretFile;
+use protocol::id::{GatewayId, PlatformId};
+use protocol::signed::{KeyId, Keyring, PublicKey};
+use protocol_client::{BrokerAddress, ClientTls};
+use serde::Deserialize;
+
+use super::{Broker, Config, Embedded, External, Gateway, Timeouts, UncertainPolicy};
+
+/// IANA's port for plain MQTT.
+const MQTT_PORT: u16 = 1_883;
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Our name in topics and signatures. A data folder belongs to one platform for ever.
+    pub platform: PlatformId,
+    /// Where the store and the API's token are kept. Default `data`.
+    #[serde(default = "data_folder")]
+    pub data_folder: PathBuf,
+    /// A site file, or a folder of them. Default `sites`.
+    #[serde(default = "sites")]
+    pub sites: PathBuf,
+    /// Payment servers.
+    pub gateways: Vec<GatewaySettings>,
+    #[serde(default)]
+    pub keys: KeySettings,
+    #[serde(default)]
+    pub broker: BrokerSettings,
+    #[serde(default)]
+    pub api: ApiSettings,
+    #[serde(default)]
+    pub health: HealthSettings,
+    /// Allows listening on, and connecting to, addresses of other machines without encryption.
+    /// Default false.
+    #[serde(default)]
+    pub allow_plaintext: bool,
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    /// What becomes of the money when nobody can say whether a device moved: `review` (default)
+    /// or `refund_as_loss`.
+    #[serde(default)]
+    pub uncertain: UncertainPolicy,
+    #[serde(default)]
+    pub log: LogSettings,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewaySettings {
+    pub id: GatewayId,
+    /// As the payment server's `keys init` prints them; several during a rotation.
+    pub public_keys: Vec<PublicKey>,
+    /// Ids of keys among them that are no longer believed.
+    #[serde(default)]
+    pub revoked_key_ids: Vec<KeyId>,
+    #[serde(default)]
+    pub capabilities: Capabilities,
+}
+
+/// What a payment server can do. The defaults are those of `paylatch-payment-mock`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Capabilities {
+    /// An order younger than this can't be closed. Default 0.
+    pub close_minimum_age_ms: u64,
+    /// How long the same key answers the same call. Default 86,400,000: a day.
+    pub key_retention_ms: u64,
+    /// How long after a payment it can be refunded. Default 15,552,000,000: 180 days.
+    pub refund_window_ms: u64,
+    /// It tells us when money arrives. Default true.
+    pub push: bool,
+    /// How long a query may wait there for a change. Default 0: it answers at once.
+    pub waiting_query_ms: u64,
+    /// An order exists there only once the payer has scanned it. Default false.
+    pub order_after_scan: bool,
+}
+
+impl Default for Capabilities {
+    fn default() -> Self {
+        Self {
+            close_minimum_age_ms: 0,
+            key_retention_ms: 86_400_000,
+            refund_window_ms: 15_552_000_000,
+            push: true,
+            waiting_query_ms: 0,
+            order_after_scan: false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeySettings {
+    /// File that `keys init` makes. Default `platform.key` in the data folder.
+    pub signing_file: Option<PathBuf>,
+}
+
+/// One of both: `[broker.embedded]` (default) or `[broker.external]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BrokerSettings {
+    Embedded(EmbeddedSettings),
+    External(ExternalSettings),
+}
+
+impl Default for BrokerSettings {
+    fn default() -> Self {
+        Self::Embedded(EmbeddedSettings::default())
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EmbeddedSettings {
+    /// Default `127.0.0.1:1883`, plain.
+    pub listen: Vec<Listener>,
+    /// Terminals, payment servers and monitors.
+    pub users: Vec<User>,
+    pub limits: Limits,
+}
+
+impl Default for EmbeddedSettings {
+    fn default() -> Self {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, MQTT_PORT));
+        Self {
+            listen: vec![Listener { address, tls: None }],
+            users: vec![],
+            limits: Limits::default(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExternalSettings {
+    /// `host:port`.
+    pub address: String,
+    /// Default: the platform's name.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// File with the password, readable by its owner alone. Default `broker.password` in the data
+    /// folder.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// CA certificates in PEM form; with it the connection is TLS.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiSettings {
+    /// Default `127.0.0.1:7080`.
+    pub listen: SocketAddr,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7_080)),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthSettings {
+    /// Where `/livez`, `/readyz` and `/metrics` are served. Default: where the API is.
+    pub listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// `text` (default) or `json`.
+    pub format: process::log::Format,
+    /// Default `info`.
+    pub level: String,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            format: process::log::Format::Text,
+            level: "info".to_owned(),
+        }
+    }
+}
+
+/// What the command line says instead of the file.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Replaces `data_folder`; counts from the current folder.
+    pub data_folder: Option<PathBuf>,
+    /// An external broker at this `host:port`.
+    pub broker: Option<String>,
+    /// Sets `allow_plaintext`.
+    pub allow_plaintext: bool,
+}
+
+impl Settings {
+    /// Reads the file, what lies in `conf.d` beside it, and the environment; then the command line.
+    ///
+    /// # Errors
+    /// One line with file, field and fix.
+    pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let mut settings: Self = process::config::load(Some(path))?;
+        settings.anchor(path.parent().unwrap_or(Path::new("")));
+        settings.override_by(overrides);
+        Ok(settings)
+    }
+
+    /// The values of these settings; reads the files they name.
+    ///
+    /// # Errors
+    /// One line with file, field and fix.
+    pub fn config(&self) -> Result<Config, anyhow::Error> {
+        let config = Config {
+            platform_id: self.platform.clone(),
+            data: self.data_folder.clone(),
+            sites: crate::site::read(&self.sites)?,
+            gateways: self.gateways.iter().map(GatewaySettings::gateway).collect(),
+            broker: self.broker()?,
+            api: self.api.listen,
+            health: self.health.listen,
+            allow_plaintext: self.allow_plaintext,
+            timeouts: self.timeouts.clone(),
+            uncertain: self.uncertain,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Where our private key is.
+    #[must_use]
+    pub fn signing_file(&self) -> PathBuf {
+        let default = || self.data_folder.join("platform.key");
+        self.keys.signing_file.clone().unwrap_or_else(default)
+    }
+
+    /// The password files of the embedded broker's users.
+    pub fn password_files(&self) -> impl Iterator<Item = (&str, &Path)> {
+        let users = match &self.broker {
+            BrokerSettings::Embedded(embedded) => embedded.users.as_slice(),
+            BrokerSettings::External(_) => &[],
+        };
+        users.iter().filter_map(|user| match &user.password {
+            broker::Password::File(file) => Some((user.name.as_str(), file.path())),
+            broker::Password::Given(_) => None,
+        })
+    }
+
+    fn broker(&self) -> Result<Broker, anyhow::Error> {
+        match &self.broker {
+            BrokerSettings::Embedded(embedded) => Ok(Broker::Embedded(Embedded {
+                listen: embedded.listen.clone(),
+                users: embedded.users.clone(),
+                limits: embedded.limits.clone(),
+            })),
+            BrokerSettings::External(external) => self.external(external).map(Broker::External),
+        }
+    }
+
+    fn external(&self, external: &ExternalSettings) -> Result<External, anyhow::Error> {
+        let address = external.address.parse::<BrokerAddress>();
+        let mut address = address.map_err(|error| {
+            Failure::new(Code::Config, format!("broker.external.address: {error}"))
+        })?;
+        if let Some(file) = &external.ca_file {
+            let tls = ClientTls::from_ca_file(file).map_err(|error| {
+                let line = process::exit::one_line(&error);
+                Failure::new(Code::Config, format!("broker.external.ca_file: {line}"))
+            })?;
+            address = address.with_tls(tls);
+        }
+        let default = || self.data_folder.join("broker.password");
+        let password_file = external.password_file.clone().unwrap_or_else(default);
+        Ok(External {
+            address,
+            user: external
+                .user
+                .clone()
+                .unwrap_or_else(|| self.platform.to_string()),
+            password: SecretFile::new(password_file).read()?,
+        })
+    }
+
+    /// Makes relative paths count from the file's folder.
+    fn anchor(&mut self, folder: &Path) {
+        self.data_folder = folder.join(&self.data_folder);
+        self.sites = folder.join(&self.sites);
+        let anchor = |path: &mut Option<PathBuf>| {
+            *path = path.take().map(|path| folder.join(path));
+        };
+        anchor(&mut self.keys.signing_file);
+        match &mut self.broker {
+            BrokerSettings::External(external) => {
+                anchor(&mut external.password_file);
+                anchor(&mut external.ca_file);
+            }
+            BrokerSettings::Embedded(embedded) => embedded.anchor(folder),
+        }
+    }
+
+    fn override_by(&mut self, overrides: &Overrides) {
+        if let Some(folder) = &overrides.data_folder {
+            self.data_folder.clone_from(folder);
+        }
+        self.allow_plaintext |= overrides.allow_plaintext;
+        let Some(address) = &overrides.broker else {
+            return;
+        };
+        match &mut self.broker {
+            BrokerSettings::External(external) => external.address.clone_from(address),
+            BrokerSettings::Embedded(_) => {
+                self.broker = BrokerSettings::External(ExternalSettings {
+                    address: address.clone(),
+                    user: None,
+                    password_file: None,
+                    ca_file: None,
+                });
+            }
+        }
+    }
+}
+
+impl EmbeddedSettings {
+    fn anchor(&mut self, folder: &Path) {
+        for user in &mut self.users {
+            if let broker::Password::File(file) = &user.password {
+                let path = folder.join(file.path());
+                user.password = SecretFile::new(path).into();
+            }
+        }
+        for tls in self
+            .listen
+            .iter_mut()
+            .filter_map(|listener| listener.tls.as_mut())
+        {
+            tls.certificate = folder.join(&tls.certificate);
+            tls.key = folder.join(&tls.key);
+        }
+    }
+}
+
+impl GatewaySettings {
+    fn gateway(&self) -> Gateway {
+        let mut keyring: Keyring = self.public_keys.iter().copied().collect();
+        for id in &self.revoked_key_ids {
+            keyring.revoke(id);
+        }
+        Gateway {
+            id: self.id.clone(),
+            keyring,
+            capabilities: self.capabilities.clone(),
+        }
+    }
+}
+
+fn data_folder() -> PathBuf {
+    PathBuf::from("data")
+}
+
+fn sites() -> PathBuf {
+    PathBuf::from("sites")
+}
