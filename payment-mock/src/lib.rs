@@ -1,1 +1,39 @@
+//! A payment server for tests: ledger, hosted checkout page, and signed answers over MQTT. It books
+//! numbers, never money, and misbehaves on order ([`Outcome`]).
+//!
+//! ```text
+//! request, press, deadline -> machine (pure: ledger + scenario) -> records -> disk
+//!                                                               -> answers, events -> broker
+//! ```
+//!
+//! What a press or a request changes is on the disk before anybody is told of it. The caller
+//! builds, asks for addresses, then runs:
+//!
+//! ```no_run
+//! # async fn example(config: payment_mock::Config, keys: payment_mock::Keys) -> Result<(), Box<dyn std::error::Error>> {
+//! let mock = payment_mock::build(config, keys).await?;
+//! let handle = mock.handle();
+//! println!("pages at http://{}", mock.http_address());
+//! mock.run(tokio_util::sync::CancellationToken::new()).await?;
+//! for order in handle.totals().await {
+//!     println!("{} received {:?}", order.order, order.received);
+//! }
+//! # Ok(()) }
+//! ```
 
+pub mod config;
+mod desk;
+mod ledger;
+mod machine;
+mod metrics;
+mod page;
+mod scenario;
+mod shell;
+mod store;
+mod totals;
+
+pub use config::{Broker, Config, Delays, Settings};
+pub use scenario::{Outcome, OutcomeError, Silence};
+pub use shell::{BuildError, Handle, Keys, PaymentMock, RunError, build};
+pub use store::StoreError;
+pub use totals::OrderTotals;

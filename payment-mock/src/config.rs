@@ -1,0 +1,128 @@
+//! What a payment server needs to know: as values ([`Config`]), and as a file ([`Settings`]).
+
+mod settings;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use protocol::id::{GatewayId, PayeeId, PlatformId};
+use protocol::signed::Keyring;
+use protocol_client::BrokerAddress;
+
+pub use settings::{
+    BrokerSettings, HttpSettings, KeySettings, LedgerSettings, LogSettings, PlatformSettings,
+    ScenarioSettings, Settings,
+};
+
+use crate::scenario::{Outcome, Silence};
+
+/// Everything but the key. [`Config::new`] sets every default; change fields afterwards.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Our name in topics and signatures.
+    pub gateway: GatewayId,
+    /// Whose requests are taken, and by which keys.
+    pub platforms: BTreeMap<PlatformId, Keyring>,
+    /// Accounts that orders may pay to. An order to another one is refused.
+    pub payees: Vec<PayeeId>,
+    /// Where the pages are served. Default `127.0.0.1:0`: a free port.
+    pub listen: SocketAddr,
+    /// Allows a `listen` address that others can reach, without encryption. Default false.
+    pub allow_plaintext: bool,
+    /// How payers reach the pages, without a slash at the end. Default `http://` and the bound
+    /// address.
+    pub public_url: Option<String>,
+    pub broker: Broker,
+    /// The outcome of orders that name none. Default `paid`.
+    pub outcome: Outcome,
+    pub delays: Delays,
+    /// Orders younger than this can't be closed by a platform. Default 0.
+    pub close_minimum_age: Duration,
+    /// Payments older than this can't be refunded. Default none: always.
+    pub refund_window: Option<Duration>,
+    /// Where the ledger is kept. Default none: in memory.
+    pub data_folder: Option<PathBuf>,
+}
+
+/// How to reach the broker.
+#[derive(Clone)]
+pub struct Broker {
+    pub address: BrokerAddress,
+    pub user: String,
+    pub password: String,
+    /// Unique at the broker. Default: the user.
+    pub client_id: String,
+}
+
+/// How long the slow outcomes take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delays {
+    /// `slow-answer`: every answer about the order. Default 2 s, under the 5 s that a gateway call
+    /// may take.
+    pub slow_answer: Duration,
+    /// `late`: from the close of the order to its money. Default 500 ms.
+    pub late_booking: Duration,
+    /// `no-answer`: for how long. Default 200 s, longer than the default nonce lifetime of 180 s,
+    /// so that the money is found when it is too late to switch anything on.
+    pub silence: Silence,
+}
+
+impl Config {
+    #[must_use]
+    pub fn new(gateway: GatewayId, broker: Broker) -> Self {
+        Self {
+            gateway,
+            platforms: BTreeMap::new(),
+            payees: Vec::new(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            allow_plaintext: false,
+            public_url: None,
+            broker,
+            outcome: Outcome::default(),
+            delays: Delays::default(),
+            close_minimum_age: Duration::ZERO,
+            refund_window: None,
+            data_folder: None,
+        }
+    }
+}
+
+impl Broker {
+    #[must_use]
+    pub fn new(
+        address: impl Into<BrokerAddress>,
+        user: impl Into<String>,
+        password: impl Into<String>,
+    ) -> Self {
+        let user = user.into();
+        Self {
+            address: address.into(),
+            client_id: user.clone(),
+            user,
+            password: password.into(),
+        }
+    }
+}
+
+impl Default for Delays {
+    fn default() -> Self {
+        Self {
+            slow_answer: Duration::from_secs(2),
+            late_booking: Duration::from_millis(500),
+            silence: Silence::Lasting(Duration::from_secs(200)),
+        }
+    }
+}
+
+/// Without the password.
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broker")
+            .field("address", &self.address.to_string())
+            .field("user", &self.user)
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,253 @@
+//! The configuration file. Every field, its unit and its default; see `deploy/payment-mock`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use process::config::ConfigError;
+use process::exit::{Code, Failure};
+use process::secret::SecretFile;
+use protocol::id::{GatewayId, PayeeId, PlatformId};
+use protocol::signed::{KeyId, Keyring, PublicKey};
+use protocol_client::{BrokerAddress, ClientTls};
+use serde::Deserialize;
+
+use super::{Broker, Config, Delays};
+use crate::scenario::{Outcome, Silence};
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Our name in topics and signatures.
+    pub gateway: GatewayId,
+    /// Whose requests are taken.
+    pub platforms: Vec<PlatformSettings>,
+    pub broker: BrokerSettings,
+    pub ledger: LedgerSettings,
+    pub keys: KeySettings,
+    #[serde(default)]
+    pub http: HttpSettings,
+    #[serde(default)]
+    pub scenario: ScenarioSettings,
+    #[serde(default)]
+    pub log: LogSettings,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlatformSettings {
+    pub id: PlatformId,
+    /// As the platform's `keys init` prints them; several during a rotation.
+    pub public_keys: Vec<PublicKey>,
+    /// Ids of keys among them that are no longer believed.
+    #[serde(default)]
+    pub revoked_key_ids: Vec<KeyId>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokerSettings {
+    /// `host:port`.
+    pub address: String,
+    pub user: String,
+    /// File with the password, readable by its owner alone.
+    pub password_file: SecretFile,
+    /// Default: the user.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    /// CA certificates in PEM form; with it the connection is TLS.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerSettings {
+    /// Where the ledger is kept; without it in memory, lost with the process.
+    #[serde(default)]
+    pub data_folder: Option<PathBuf>,
+    /// Accounts that orders may pay to.
+    pub payees: Vec<PayeeId>,
+    /// Orders younger than this can't be closed. Default 0.
+    #[serde(default)]
+    pub close_minimum_age_ms: u64,
+    /// Payments older than this can't be refunded. Default: always can.
+    #[serde(default)]
+    pub refund_window_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySettings {
+    /// File that `keys init` makes.
+    pub signing_file: PathBuf,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpSettings {
+    /// Default `127.0.0.1:8090`.
+    pub listen: SocketAddr,
+    /// Allows an address that others can reach, without encryption. Default false.
+    pub allow_plaintext: bool,
+    /// How payers reach the pages. Default: `http://` and the address above.
+    pub public_url: Option<String>,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8_090)),
+            allow_plaintext: false,
+            public_url: None,
+        }
+    }
+}
+
+/// What goes wrong on purpose. The defaults are those of [`Delays`].
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScenarioSettings {
+    pub outcome: Outcome,
+    pub slow_answer_ms: Option<u64>,
+    pub late_booking_ms: Option<u64>,
+    /// `no-answer`: how long queries stay without an answer.
+    pub no_answer_ms: Option<u64>,
+    /// `no-answer`: how many queries stay without an answer; replaces the time.
+    pub no_answer_queries: Option<u32>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// Default text.
+    pub format: process::log::Format,
+    /// Default `info`.
+    pub level: String,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            format: process::log::Format::Text,
+            level: "info".to_owned(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the file, what lies in `conf.d` beside it, and the environment.
+    ///
+    /// # Errors
+    /// One line with file, field and fix.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        process::config::load(Some(path))
+    }
+
+    /// The values of these settings; reads the files they name.
+    ///
+    /// # Errors
+    /// The first field that can't be used, with its fix. All of them end the process with 78.
+    pub fn resolve(self) -> Result<Config, Failure> {
+        let broker = self.broker.resolve()?;
+        let mut config = Config::new(self.gateway, broker);
+        for platform in self.platforms {
+            let (id, keyring) = platform.resolve()?;
+            if config.platforms.insert(id.clone(), keyring).is_some() {
+                return Err(wrong(
+                    "platforms",
+                    format!("'{id}' is there twice; remove one"),
+                ));
+            }
+        }
+        if config.platforms.is_empty() || self.ledger.payees.is_empty() {
+            return Err(wrong(
+                "platforms and ledger.payees",
+                "name at least one of each",
+            ));
+        }
+        config.payees = self.ledger.payees;
+        config.listen = self.http.listen;
+        config.allow_plaintext = self.http.allow_plaintext;
+        config.public_url = self.http.public_url.map(checked_url).transpose()?;
+        config.outcome = self.scenario.outcome;
+        config.delays = self.scenario.delays();
+        config.close_minimum_age = Duration::from_millis(self.ledger.close_minimum_age_ms);
+        config.refund_window = self.ledger.refund_window_ms.map(Duration::from_millis);
+        config.data_folder = self.ledger.data_folder;
+        Ok(config)
+    }
+}
+
+impl PlatformSettings {
+    fn resolve(self) -> Result<(PlatformId, Keyring), Failure> {
+        if self.public_keys.is_empty() {
+            let field = format!("platforms.{}.public_keys", self.id);
+            return Err(wrong(
+                &field,
+                "name the key that the platform's `keys init` printed",
+            ));
+        }
+        let mut keyring: Keyring = self.public_keys.into_iter().collect();
+        for id in &self.revoked_key_ids {
+            keyring.revoke(id);
+        }
+        Ok((self.id, keyring))
+    }
+}
+
+impl BrokerSettings {
+    fn resolve(self) -> Result<Broker, Failure> {
+        let address: BrokerAddress = self
+            .address
+            .parse()
+            .map_err(|error| wrong("broker.address", error))?;
+        let tls = self.ca_file.as_deref().map(ClientTls::from_ca_file);
+        let address = match tls.transpose() {
+            Ok(Some(tls)) => address.with_tls(tls),
+            Ok(None) => address,
+            Err(error) => return Err(wrong("broker.ca_file", error)),
+        };
+        let password = self
+            .password_file
+            .read()
+            .map_err(|error| wrong("broker.password_file", process::exit::one_line(&error)))?;
+        let mut broker = Broker::new(address, self.user, password);
+        if let Some(client_id) = self.client_id {
+            broker.client_id = client_id;
+        }
+        Ok(broker)
+    }
+}
+
+impl ScenarioSettings {
+    fn delays(&self) -> Delays {
+        let default = Delays::default();
+        let millis = |millis: Option<u64>, default| millis.map_or(default, Duration::from_millis);
+        let silence = match (self.no_answer_queries, self.no_answer_ms) {
+            (Some(queries), _) => Silence::Queries(queries),
+            (None, Some(millis)) => Silence::Lasting(Duration::from_millis(millis)),
+            (None, None) => default.silence,
+        };
+        Delays {
+            slow_answer: millis(self.slow_answer_ms, default.slow_answer),
+            late_booking: millis(self.late_booking_ms, default.late_booking),
+            silence,
+        }
+    }
+}
+
+fn checked_url(url: String) -> Result<String, Failure> {
+    match crate::ledger::ReturnUrl::parse(&url) {
+        Some(_) => Ok(url),
+        None => Err(wrong(
+            "http.public_url",
+            format!("'{url}' is no web address; write for example https://pay.example"),
+        )),
+    }
+}
+
+fn wrong(field: &str, reason: impl std::fmt::Display) -> Failure {
+    Failure::new(Code::Config, format!("{field}: {reason}"))
+}

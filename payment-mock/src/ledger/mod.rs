@@ -1,0 +1,474 @@
+//! The ledger: accounts, orders, payments and refunds. Pure; every mutation is one [`Entry`],
+//! applied at once and given out by [`Ledger::poll_output`] to be written down before anybody is
+//! answered.
+//!
+//! | key | same content | other content |
+//! |---|---|---|
+//! | order number | the order as it stands | `order_differs` |
+//! | refund id | the refund as it stands | `refund_differs` |
+//!
+//! Orders belong to the platform that created them; for another platform they don't exist.
+//! Deadlines count from the entry's application in this process, so a restart gives an open order
+//! its whole lifetime again: a stepped wall clock changes no money.
+
+mod entry;
+mod order;
+mod return_url;
+mod statement;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use protocol::id::{PayeeId, PlatformId, RefundId, TransactionId};
+use protocol::message::{
+    CreateOrder, GatewayRefusal, PAYMENTS_MAX, RefundOrder, RefundView, StatementKind,
+};
+use protocol::money::Currency;
+use protocol::time::{Now, Tick, Utc};
+
+pub(crate) use entry::{Attempt, Booking, Closing, Entry, Opening};
+use order::Refund;
+pub(crate) use order::{Order, Payment, Phase, pay_url};
+pub(crate) use return_url::ReturnUrl;
+use statement::Statements;
+pub(crate) use token::{CheckoutToken, FormSeed};
+
+/// Most orders in one ledger: about 1 KiB each in memory, and more than a day of bench at full
+/// speed asks of a test server.
+pub(crate) const ORDERS_MAX: usize = 1_000_000;
+
+/// Longest life of an order; real payment servers stop at a day too.
+pub(crate) const LIFETIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Most presses of one order: a person gives up long before, a script must not grow the ledger.
+pub(crate) const ATTEMPTS_MAX: u32 = 50;
+
+/// What a payment server allows.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    /// Accounts that orders may pay to.
+    pub(crate) payees: BTreeSet<PayeeId>,
+    /// An order can't be closed before this age.
+    pub(crate) close_minimum_age: Duration,
+    /// A payment can't be refunded after this age; none is for ever.
+    pub(crate) refund_window: Option<Duration>,
+    /// From the close of a promised order to its late money.
+    pub(crate) late_booking: Duration,
+}
+
+/// What the owner of a ledger has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Write it down before anything that follows from it is told.
+    Record(Entry),
+    /// Tell the platform that something happened to this order.
+    Changed {
+        platform: PlatformId,
+        order: TransactionId,
+        at: Utc,
+    },
+}
+
+/// Why an order was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CreateRefusal {
+    Named(GatewayRefusal),
+    /// [`ORDERS_MAX`]: the contract has no name for it, so the platform gets no answer.
+    Full,
+}
+
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    rules: Rules,
+    orders: BTreeMap<TransactionId, Order>,
+    checkouts: BTreeMap<CheckoutToken, TransactionId>,
+    refunds: BTreeMap<RefundId, RefundOrder>,
+    statements: Statements,
+    /// What each account holds: received less refunded.
+    balances: BTreeMap<(PayeeId, Currency), i64>,
+    deadlines: BTreeSet<(Tick, TransactionId)>,
+    outputs: VecDeque<Output>,
+}
+
+impl Ledger {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            orders: BTreeMap::new(),
+            checkouts: BTreeMap::new(),
+            refunds: BTreeMap::new(),
+            statements: Statements::default(),
+            balances: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Applies an entry that was written down earlier.
+    pub(crate) fn restore(&mut self, entry: &Entry, tick: Tick) {
+        self.apply(entry, tick);
+    }
+
+    /// `Ok` once the order exists with this content. The opening is only used for a new one.
+    pub(crate) fn handle_create(
+        &mut self,
+        platform: &PlatformId,
+        create: CreateOrder,
+        opening: Opening,
+        now: Now,
+    ) -> Result<(), CreateRefusal> {
+        if let Some(order) = self.orders.get(&create.order) {
+            let same = order.platform == *platform && order.create == create;
+            return same
+                .then_some(())
+                .ok_or(CreateRefusal::Named(GatewayRefusal::OrderDiffers));
+        }
+        if !is_well_formed(&create) {
+            return Err(CreateRefusal::Named(GatewayRefusal::Malformed));
+        }
+        if !self.rules.payees.contains(&create.payee) {
+            return Err(CreateRefusal::Named(GatewayRefusal::PayeeUnknown));
+        }
+        if self.orders.len() >= ORDERS_MAX {
+            return Err(CreateRefusal::Full);
+        }
+        self.record(
+            Entry::OrderCreated {
+                platform: platform.clone(),
+                create,
+                opening,
+                at: now.utc,
+            },
+            now,
+        );
+        Ok(())
+    }
+
+    /// Ends an unpaid order; one that is closed stays so.
+    pub(crate) fn handle_close(
+        &mut self,
+        platform: &PlatformId,
+        order: TransactionId,
+        now: Now,
+    ) -> Result<(), GatewayRefusal> {
+        let found = self.order_of(platform, order)?;
+        if found.phase() == Phase::Paid {
+            return Err(GatewayRefusal::AlreadyPaid);
+        }
+        if found.closed.is_some() {
+            return Ok(());
+        }
+        if now.tick.since(found.created) < self.rules.close_minimum_age {
+            return Err(GatewayRefusal::CloseTooEarly);
+        }
+        self.close(order, Closing::Platform, now);
+        Ok(())
+    }
+
+    /// Gives money of one payment back, once per refund id.
+    pub(crate) fn handle_refund(
+        &mut self,
+        platform: &PlatformId,
+        refund: &RefundOrder,
+        now: Now,
+    ) -> Result<RefundView, GatewayRefusal> {
+        self.order_of(platform, refund.order)?;
+        if let Some(known) = self.refunds.get(&refund.refund) {
+            return if known == refund {
+                Ok(Refund::of(refund).view())
+            } else {
+                Err(GatewayRefusal::RefundDiffers)
+            };
+        }
+        self.check_refund(platform, refund, now)?;
+        self.record(
+            Entry::Refunded {
+                platform: platform.clone(),
+                refund: refund.clone(),
+                at: now.utc,
+            },
+            now,
+        );
+        self.changed(refund.order, now);
+        Ok(Refund::of(refund).view())
+    }
+
+    /// Books money for an order that is open, or closed with a promise.
+    pub(crate) fn handle_payment(&mut self, order: TransactionId, booking: Booking, now: Now) {
+        let full = |order: &Order| order.payments.len() >= PAYMENTS_MAX;
+        if self.orders.get(&order).is_none_or(full) {
+            return;
+        }
+        let at = now.utc;
+        self.record(Entry::PaymentBooked { order, booking, at }, now);
+        self.changed(order, now);
+    }
+
+    /// Remembers money that comes after the close.
+    pub(crate) fn handle_promise(&mut self, order: TransactionId, booking: Booking, now: Now) {
+        self.record(Entry::PaymentPromised { order, booking }, now);
+    }
+
+    /// Remembers a press that moved no money.
+    pub(crate) fn handle_failed_attempt(
+        &mut self,
+        order: TransactionId,
+        attempt: Attempt,
+        now: Now,
+    ) {
+        self.record(Entry::AttemptFailed { order, attempt }, now);
+        if attempt == Attempt::Declined {
+            self.changed(order, now);
+        }
+    }
+
+    /// Changes the outcome of one order; false if there is no such order.
+    pub(crate) fn handle_outcome(
+        &mut self,
+        order: TransactionId,
+        outcome: crate::scenario::Outcome,
+        now: Now,
+    ) -> bool {
+        let known = self.orders.contains_key(&order);
+        if known {
+            self.record(Entry::OutcomeSet { order, outcome }, now);
+        }
+        known
+    }
+
+    /// Closes orders past their lifetime and books promised money of closed ones.
+    pub(crate) fn handle_timeout(&mut self, now: Now) {
+        while let Some(&(deadline, order)) = self.deadlines.first() {
+            if deadline > now.tick {
+                return;
+            }
+            self.deadlines.pop_first();
+            self.handle_deadline(order, now);
+        }
+    }
+
+    fn handle_deadline(&mut self, order: TransactionId, now: Now) {
+        let Some(found) = self.orders.get_mut(&order) else {
+            return;
+        };
+        found.deadline = None;
+        match (found.phase(), found.promise.clone()) {
+            (Phase::Open | Phase::Promised, _) => self.close(order, Closing::Lifetime, now),
+            (Phase::Closed | Phase::Expired, Some(booking)) => {
+                self.handle_payment(order, booking, now);
+            }
+            (Phase::Closed | Phase::Expired, None) | (Phase::Paid, _) => {}
+        }
+    }
+
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Tick> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// The platform's own order.
+    pub(crate) fn order_of(
+        &self,
+        platform: &PlatformId,
+        order: TransactionId,
+    ) -> Result<&Order, GatewayRefusal> {
+        self.orders
+            .get(&order)
+            .filter(|found| found.platform == *platform)
+            .ok_or(GatewayRefusal::OrderNotFound)
+    }
+
+    pub(crate) fn order(&self, order: TransactionId) -> Option<&Order> {
+        self.orders.get(&order)
+    }
+
+    pub(crate) fn order_at(&self, checkout: CheckoutToken) -> Option<&Order> {
+        self.orders.get(self.checkouts.get(&checkout)?)
+    }
+
+    /// All orders, by number.
+    pub(crate) fn orders(&self) -> impl Iterator<Item = &Order> {
+        self.orders.values()
+    }
+
+    pub(crate) fn statements(&self) -> &Statements {
+        &self.statements
+    }
+
+    #[cfg(test)]
+    pub(crate) fn balances(&self) -> &BTreeMap<(PayeeId, Currency), i64> {
+        &self.balances
+    }
+
+    fn check_refund(
+        &self,
+        platform: &PlatformId,
+        refund: &RefundOrder,
+        now: Now,
+    ) -> Result<(), GatewayRefusal> {
+        let order = self.order_of(platform, refund.order)?;
+        let payment = order
+            .payment(refund.payment)
+            .ok_or(GatewayRefusal::PaymentNotFound)?;
+        // An answer lists at most this many, and a refund that no answer shows would be lost.
+        let listed = order.refunds.len() < PAYMENTS_MAX;
+        let same_currency = refund.amount.currency() == payment.amount.currency();
+        if refund.amount.is_zero() || !same_currency || !listed {
+            return Err(GatewayRefusal::Malformed);
+        }
+        let age = now.tick.since(payment.booked);
+        if self.rules.refund_window.is_some_and(|window| age > window) {
+            return Err(GatewayRefusal::RefundWindowPassed);
+        }
+        payment
+            .refunded
+            .checked_add(refund.amount)
+            .and_then(|refunded| payment.amount.checked_sub(refunded))
+            .map(|_| ())
+            .map_err(|_| GatewayRefusal::RefundExceedsPayment)
+    }
+
+    fn close(&mut self, order: TransactionId, closing: Closing, now: Now) {
+        let at = now.utc;
+        self.record(Entry::OrderClosed { order, closing, at }, now);
+        self.changed(order, now);
+    }
+
+    fn changed(&mut self, order: TransactionId, now: Now) {
+        if let Some(found) = self.orders.get(&order) {
+            self.outputs.push_back(Output::Changed {
+                platform: found.platform.clone(),
+                order,
+                at: now.utc,
+            });
+        }
+    }
+
+    fn record(&mut self, entry: Entry, now: Now) {
+        self.apply(&entry, now.tick);
+        self.outputs.push_back(Output::Record(entry));
+    }
+
+    /// The only place where anything changes. An entry about an unknown order changes nothing.
+    fn apply(&mut self, entry: &Entry, tick: Tick) {
+        match entry {
+            Entry::OrderCreated {
+                platform,
+                create,
+                opening,
+                ..
+            } => self.apply_created(Order::new(platform, create, *opening, tick)),
+            Entry::OutcomeSet { order, outcome } => {
+                self.apply_to(*order, tick, |found| found.opening.outcome = *outcome);
+            }
+            Entry::AttemptFailed { order, attempt } => {
+                self.apply_to(*order, tick, |found| found.fail(*attempt));
+            }
+            Entry::PaymentPromised { order, booking } => {
+                self.apply_to(*order, tick, |found| found.promise(booking));
+            }
+            Entry::OrderClosed { order, closing, .. } => {
+                self.apply_to(*order, tick, |found| found.closed = Some(*closing));
+            }
+            Entry::PaymentBooked { order, booking, at } => {
+                self.apply_booked(*order, booking, *at, tick);
+            }
+            Entry::Refunded { refund, at, .. } => self.apply_refunded(refund, *at, tick),
+        }
+    }
+
+    fn apply_created(&mut self, order: Order) {
+        let number = order.create.order;
+        let created = order.created;
+        self.checkouts.insert(order.opening.checkout, number);
+        self.orders.insert(number, order);
+        self.reschedule(number, created);
+    }
+
+    fn apply_to(&mut self, order: TransactionId, tick: Tick, change: impl FnOnce(&mut Order)) {
+        if let Some(found) = self.orders.get_mut(&order) {
+            change(found);
+            self.reschedule(order, tick);
+        }
+    }
+
+    fn apply_booked(&mut self, order: TransactionId, booking: &Booking, at: Utc, tick: Tick) {
+        let Some(found) = self.orders.get(&order) else {
+            return;
+        };
+        let platform = found.platform.clone();
+        self.apply_to(order, tick, |found| found.book(booking, at, tick));
+        *self.balance(&booking.payee, booking.amount.currency()) += booking.amount.minor();
+        let moved = statement::Moved {
+            kind: StatementKind::Payment,
+            order,
+            payment: booking.payment,
+            refund: None,
+            amount: booking.amount,
+            payee: &booking.payee,
+            at,
+        };
+        self.statements.append(&platform, moved);
+    }
+
+    fn apply_refunded(&mut self, refund: &RefundOrder, at: Utc, tick: Tick) {
+        let Some(found) = self.orders.get(&refund.order) else {
+            return;
+        };
+        let Some(payment) = found.payment(refund.payment) else {
+            return;
+        };
+        let (platform, payee) = (found.platform.clone(), payment.payee.clone());
+        self.refunds.insert(refund.refund, refund.clone());
+        self.apply_to(refund.order, tick, |found| found.refund(refund));
+        *self.balance(&payee, refund.amount.currency()) -= refund.amount.minor();
+        let moved = statement::Moved {
+            kind: StatementKind::Refund,
+            order: refund.order,
+            payment: refund.payment,
+            refund: Some(refund.refund),
+            amount: refund.amount,
+            payee: &payee,
+            at,
+        };
+        self.statements.append(&platform, moved);
+    }
+
+    fn balance(&mut self, payee: &PayeeId, currency: Currency) -> &mut i64 {
+        self.balances.entry((payee.clone(), currency)).or_default()
+    }
+
+    /// An order has one deadline at a time: its lifetime while open, its late money once closed.
+    fn reschedule(&mut self, order: TransactionId, tick: Tick) {
+        let Some(found) = self.orders.get_mut(&order) else {
+            return;
+        };
+        let deadline = match found.phase() {
+            Phase::Open | Phase::Promised => {
+                Some(found.created + Duration::from_millis(found.create.lifetime_ms))
+            }
+            Phase::Closed | Phase::Expired if found.promise.is_some() => {
+                Some(tick + self.rules.late_booking)
+            }
+            Phase::Closed | Phase::Expired | Phase::Paid => None,
+        };
+        if let Some(old) = found.deadline.take() {
+            self.deadlines.remove(&(old, order));
+        }
+        found.deadline = deadline;
+        self.deadlines.extend(deadline.map(|tick| (tick, order)));
+    }
+}
+
+/// What the contract asks beyond its types.
+fn is_well_formed(create: &CreateOrder) -> bool {
+    let lifetime = Duration::from_millis(create.lifetime_ms);
+    let returns = create.return_url.is_empty() || ReturnUrl::parse(&create.return_url).is_some();
+    !create.amount.is_zero() && !lifetime.is_zero() && lifetime <= LIFETIME_MAX && returns
+}

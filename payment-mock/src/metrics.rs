@@ -1,0 +1,113 @@
+//! The one place where something that happened becomes a log line and a counter.
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+use crate::machine::Note;
+
+const REQUESTS_REFUSED: &str = "paylatch_mock_requests_refused_total";
+const ANSWERS: &str = "paylatch_mock_answers_total";
+const ANSWERS_WITHHELD: &str = "paylatch_mock_answers_withheld_total";
+const PRESSES: &str = "paylatch_mock_presses_total";
+const ORDERS: &str = "paylatch_mock_orders_created_total";
+const ORDERS_CLOSED: &str = "paylatch_mock_orders_closed_total";
+const PAYMENTS: &str = "paylatch_mock_payments_booked_total";
+const REFUNDS: &str = "paylatch_mock_refunds_total";
+const PUBLISHES_LOST: &str = "paylatch_mock_publishes_lost_total";
+const COMMIT_SECONDS: &str = "paylatch_mock_commit_duration_seconds";
+const CONNECTED: &str = "paylatch_mock_broker_connected";
+
+/// Gives every metric its help text and its first value, so that none is missing until something
+/// happens.
+pub(crate) fn describe() {
+    describe_counter!(
+        REQUESTS_REFUSED,
+        "Deliveries that are no request of a known platform."
+    );
+    describe_counter!(ANSWERS, "Signed answers, by operation and result.");
+    describe_counter!(
+        ANSWERS_WITHHELD,
+        "Requests that were done and got no answer."
+    );
+    describe_counter!(PRESSES, "Buttons that payers pressed, by what it led to.");
+    describe_counter!(ORDERS, "Orders created.");
+    describe_counter!(
+        ORDERS_CLOSED,
+        "Orders closed by a platform or by their lifetime."
+    );
+    describe_counter!(PAYMENTS, "Payments booked.");
+    describe_counter!(REFUNDS, "Refunds booked.");
+    describe_counter!(
+        PUBLISHES_LOST,
+        "Answers and events that the broker connection did not take."
+    );
+    describe_histogram!(
+        COMMIT_SECONDS,
+        "Time to write a group of entries to the disk."
+    );
+    describe_gauge!(CONNECTED, "1 while connected to the broker.");
+    for name in [ORDERS, ORDERS_CLOSED, PAYMENTS, REFUNDS, PUBLISHES_LOST] {
+        counter!(name).absolute(0);
+    }
+    gauge!(CONNECTED).set(0.0);
+}
+
+pub(crate) fn note(note: &Note) {
+    match note {
+        Note::RequestRefused { reason } => {
+            tracing::warn!(reason, "request refused");
+            counter!(REQUESTS_REFUSED, "reason" => *reason).increment(1);
+        }
+        Note::Answered {
+            platform,
+            operation,
+            result,
+            order,
+        } => {
+            let order = order.map(|order| order.to_string());
+            tracing::debug!(%platform, operation, result, order, "answered");
+            counter!(ANSWERS, "operation" => *operation, "result" => *result).increment(1);
+        }
+        Note::AnswerWithheld { operation, reason } => {
+            tracing::info!(operation, reason, "answer withheld");
+            counter!(ANSWERS_WITHHELD, "operation" => *operation, "reason" => *reason).increment(1);
+        }
+        Note::Pressed { press, result } => {
+            tracing::debug!(press, result, "payer pressed");
+            counter!(PRESSES, "press" => *press, "result" => *result).increment(1);
+        }
+        Note::OrderCreated { order } => {
+            tracing::info!(%order, "order created");
+            counter!(ORDERS).increment(1);
+        }
+        Note::PaymentBooked { order, payment } => {
+            tracing::info!(%order, payment, "payment booked");
+            counter!(PAYMENTS).increment(1);
+        }
+        Note::OrderClosed { order } => {
+            tracing::info!(%order, "order closed");
+            counter!(ORDERS_CLOSED).increment(1);
+        }
+        Note::Refunded { order } => {
+            tracing::info!(%order, "refunded");
+            counter!(REFUNDS).increment(1);
+        }
+        Note::Unsendable { reason } => {
+            tracing::error!(reason, "message can't be made");
+            counter!(PUBLISHES_LOST).increment(1);
+        }
+    }
+}
+
+pub(crate) fn publish_lost(error: &dyn std::error::Error) {
+    tracing::info!(%error, "publish not taken");
+    counter!(PUBLISHES_LOST).increment(1);
+}
+
+pub(crate) fn committed(seconds: f64) {
+    histogram!(COMMIT_SECONDS).record(seconds);
+}
+
+pub(crate) fn connected(connected: bool) {
+    tracing::info!(connected, "broker connection");
+    gauge!(CONNECTED).set(if connected { 1.0 } else { 0.0 });
+}

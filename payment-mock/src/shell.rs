@@ -1,0 +1,237 @@
+//! The one task that owns machine, store and broker connection, and the pages beside it.
+
+mod driver;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use process::clock::Clock;
+use process::entropy::SystemEntropy;
+use process::health::Health;
+use process::listen::ListenError;
+use protocol::id::TransactionId;
+use protocol::signed::{PublicKey, SigningKey};
+use protocol::topic::Filter;
+use protocol_client::Options;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::desk::{Command, Desk};
+use crate::ledger::{Ledger, Rules};
+use crate::machine::{Identity, Machine};
+use crate::scenario::{Outcome, Scenario};
+use crate::store::{Store, StoreError};
+use crate::totals::OrderTotals;
+use crate::{metrics, page};
+use driver::Driver;
+
+/// The readiness checks of this service.
+const CHECKS: [&str; 2] = [CHECK_BROKER, CHECK_LEDGER];
+const CHECK_BROKER: &str = "broker";
+const CHECK_LEDGER: &str = "ledger";
+
+/// Why the server was not built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error("the pages can't be served")]
+    Listen(#[source] ListenError),
+    #[error("the address of the pages is unknown")]
+    Address(#[source] std::io::Error),
+    #[error("the ledger can't be used")]
+    Store(#[source] StoreError),
+}
+
+/// Why the server ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("the ledger could not be written; nothing was told of what is not in it")]
+    Store(#[source] StoreError),
+    #[error("the writer of the ledger has stopped")]
+    Writer,
+    #[error("serving the pages failed")]
+    Http(#[source] std::io::Error),
+}
+
+/// What only this payment server knows.
+#[derive(Debug)]
+pub struct Keys {
+    /// Signs answers and events.
+    pub signing: SigningKey,
+}
+
+/// A payment server with its port bound and its ledger read, not yet at work.
+#[derive(Debug)]
+pub struct PaymentMock {
+    listener: TcpListener,
+    http_address: SocketAddr,
+    public_key: PublicKey,
+    handle: Handle,
+    commands: mpsc::Receiver<Command>,
+    totals: watch::Sender<Vec<OrderTotals>>,
+    driver: Driver,
+    options: Options,
+    health: Health,
+}
+
+/// Reads the ledger and binds the port; nothing is served before [`PaymentMock::run`].
+///
+/// # Errors
+/// A port that is taken or open to others without leave; a ledger that can't be read.
+pub async fn build(config: Config, keys: Keys) -> Result<PaymentMock, BuildError> {
+    metrics::describe();
+    let store = open_store(&config).map_err(BuildError::Store)?;
+    let listener = process::listen::bind(config.listen, config.allow_plaintext)
+        .await
+        .map_err(BuildError::Listen)?;
+    let http_address = listener.local_addr().map_err(BuildError::Address)?;
+    let public_key = keys.signing.public();
+    let clock = Clock::system();
+    let ledger = restored(&config, store.as_ref(), &clock).map_err(BuildError::Store)?;
+    let (desk, commands) = Desk::new();
+    let (outcome, outcomes) = watch::channel(config.outcome);
+    let (totals, last_totals) = watch::channel(Vec::new());
+    let health = Health::new(&CHECKS);
+    let options = options(&config);
+    let machine = machine(config, keys, http_address, ledger);
+    Ok(PaymentMock {
+        listener,
+        http_address,
+        public_key,
+        handle: Handle {
+            desk,
+            outcome,
+            last_totals,
+        },
+        commands,
+        totals,
+        driver: Driver::new(machine, store, clock, outcomes, health.clone()),
+        options,
+        health,
+    })
+}
+
+impl PaymentMock {
+    /// Where the pages, health and metrics are served.
+    #[must_use]
+    pub const fn http_address(&self) -> SocketAddr {
+        self.http_address
+    }
+
+    /// What platforms have to trust.
+    #[must_use]
+    pub const fn public_key(&self) -> PublicKey {
+        self.public_key
+    }
+
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Works until `shutdown`; open pages are served to their end. The process installs the metrics
+    /// recorder before [`build`] and runs its upkeep.
+    ///
+    /// # Errors
+    /// A ledger that can't be written ends the server: what it would say from then on is nowhere.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
+        let shutdown = shutdown.child_token();
+        let drained = CancellationToken::new();
+        let (client, incoming) =
+            protocol_client::start(self.options, SystemEntropy::new(), shutdown.clone());
+        let router = page::router(self.handle.desk).merge(process::health::router(self.health));
+        let http = async {
+            let served = process::health::serve(self.listener, router, shutdown.clone()).await;
+            shutdown.cancel();
+            drained.cancel();
+            served.map_err(RunError::Http)
+        };
+        let drive = async {
+            let mut driver = self.driver;
+            let driven = driver
+                .run(client, incoming, self.commands, drained.clone())
+                .await;
+            self.totals.send_replace(driver.totals());
+            shutdown.cancel();
+            driven
+        };
+        let (served, driven) = tokio::join!(http, drive);
+        driven.and(served)
+    }
+}
+
+/// For whoever runs the server in its own process: demo, bench, tests.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    desk: Desk,
+    outcome: watch::Sender<Outcome>,
+    last_totals: watch::Receiver<Vec<OrderTotals>>,
+}
+
+impl Handle {
+    /// The outcome of orders that are created from now on.
+    pub fn set_outcome(&self, outcome: Outcome) {
+        self.outcome.send_replace(outcome);
+    }
+
+    /// Changes the outcome of one order; false if there is no such order, or no server at work.
+    pub async fn set_order_outcome(&self, order: TransactionId, outcome: Outcome) -> bool {
+        self.desk.set_outcome(order, outcome).await.unwrap_or(false)
+    }
+
+    /// All orders, by number. After the end of the server: as they stood at its end.
+    pub async fn totals(&self) -> Vec<OrderTotals> {
+        match self.desk.totals().await {
+            Ok(totals) => totals,
+            Err(_) => self.last_totals.borrow().clone(),
+        }
+    }
+}
+
+fn open_store(config: &Config) -> Result<Option<Store>, StoreError> {
+    config.data_folder.as_deref().map(Store::open).transpose()
+}
+
+fn restored(config: &Config, store: Option<&Store>, clock: &Clock) -> Result<Ledger, StoreError> {
+    let mut ledger = Ledger::new(Rules {
+        payees: config.payees.iter().cloned().collect::<BTreeSet<_>>(),
+        close_minimum_age: config.close_minimum_age,
+        refund_window: config.refund_window,
+        late_booking: config.delays.late_booking,
+    });
+    if let Some(store) = store {
+        let tick = clock.now().tick;
+        store.replay(|entry| ledger.restore(&entry, tick))?;
+    }
+    Ok(ledger)
+}
+
+fn machine(config: Config, keys: Keys, http_address: SocketAddr, ledger: Ledger) -> Machine {
+    let own_url = || format!("http://{http_address}");
+    let public_url = config.public_url.unwrap_or_else(own_url);
+    let identity = Identity {
+        gateway: config.gateway,
+        key: keys.signing,
+        platforms: config.platforms,
+        public_url: public_url.trim_end_matches('/').to_owned(),
+    };
+    let scenario = Scenario {
+        default: config.outcome,
+        slow_answer: config.delays.slow_answer,
+        silence: config.delays.silence,
+    };
+    Machine::new(identity, ledger, scenario)
+}
+
+fn options(config: &Config) -> Options {
+    let broker = &config.broker;
+    Options::new(
+        "mock",
+        broker.address.clone(),
+        broker.client_id.clone(),
+        broker.user.clone(),
+        broker.password.clone(),
+    )
+    .subscribe(Filter::gateway_requests(&config.gateway))
+}
