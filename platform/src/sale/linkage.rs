@@ -1,0 +1,315 @@
+//! What became of a permit: the terminal's results, its journal's answers, its fresh nonces.
+
+use protocol::id::PaymentId;
+use protocol::message::{
+    DeviceResult, Feedback, Finding, Ground, JournalAnswer, LinkageOutcome, LinkageResult, OffReason,
+    PermitRequest, UncertainReason,
+};
+use protocol::money::Money;
+use protocol::signed::Verified;
+use serde_json::json;
+
+use super::payment::Payment;
+use super::refund::{Refund, RefundReason};
+use super::transaction::{NonceLife, ReviewReason, TransactionState};
+use super::{Output, Sale, Turn, UncertainPolicy, Word};
+use crate::ledger;
+
+impl Sale {
+    /// Takes the terminal's result; `false` if it is not about this sale.
+    pub(crate) fn handle_result(
+        &mut self,
+        result: &Verified<LinkageResult>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let is_own = result.terminal == self.facts.terminal
+            && result.transaction == self.facts.transaction
+            && result.session == self.facts.session
+            && self.transaction.knows(result.nonce);
+        if is_own {
+            self.take_result(result, turn);
+        }
+        self.drive(turn);
+        is_own
+    }
+
+    /// Takes what the journal knows; `false` if it answers no inquiry of ours. A decided finding
+    /// comes as a result of its own, verified by the shell.
+    pub(crate) fn handle_journal_answer(
+        &mut self,
+        answer: &Verified<JournalAnswer>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let is_own = answer.terminal == self.facts.terminal
+            && answer.transaction == self.facts.transaction
+            && self.transaction.inquiry == Some(answer.nonce);
+        let is_waiting = self.transaction.state == TransactionState::LinkageUnknown;
+        if is_own && is_waiting {
+            let detail = json!({ "finding": finding_name(&answer.finding) });
+            self.event("journal_answered", detail, turn);
+            self.take_finding(answer, turn);
+        }
+        self.drive(turn);
+        is_own
+    }
+
+    /// A fresh nonce after a reboot (R9); `false` if none is taken.
+    pub(crate) fn handle_permit_request(
+        &mut self,
+        request: &Verified<PermitRequest>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let is_taken = self.take_fresh_nonce(request, turn);
+        if !is_taken {
+            self.say_again();
+        }
+        self.drive(turn);
+        is_taken
+    }
+
+    fn take_result(&mut self, result: &Verified<LinkageResult>, turn: &mut Turn<'_>) {
+        let outcome = settled_outcome(result, result.journal != self.facts.journal);
+        let detail = json!({"said": result.outcome, "counts_as": outcome});
+        let state = self.transaction.state;
+        let was_permitted = self.transaction.was_permitted();
+        if self.result.as_ref() != Some(result.jws()) {
+            self.event("linkage_result", detail, turn);
+            self.transaction.outcome = Some(outcome);
+            self.result = Some(result.jws().clone());
+        }
+        if !was_permitted {
+            self.take_unpermitted(outcome, turn);
+        } else if state.may_act() || self.awaits_person() {
+            self.take_outcome(outcome, turn);
+        } else if outcome == LinkageOutcome::Done && state != TransactionState::Done {
+            self.take_late_done(turn);
+        } else {
+            self.say_again();
+            self.say_end_again(true, turn);
+        }
+    }
+
+    /// Without a permit a terminal can only say that it will not act: that acknowledges our OFF,
+    /// or takes the offer back.
+    fn take_unpermitted(&mut self, outcome: LinkageOutcome, turn: &mut Turn<'_>) {
+        self.withdraw_word(Word::Off);
+        self.transaction.repeat_at = None;
+        if outcome == LinkageOutcome::Done {
+            self.review(ReviewReason::DoneWithoutPermit, turn);
+        } else if self.transaction.state.is_undecided() {
+            self.withdraw(turn);
+        } else {
+            self.say_end_again(true, turn);
+        }
+    }
+
+    fn take_outcome(&mut self, outcome: LinkageOutcome, turn: &mut Turn<'_>) {
+        match outcome {
+            LinkageOutcome::Done => self.done(turn),
+            LinkageOutcome::Refused { .. } => self.not_served(RefundReason::LinkageRefused, turn),
+            LinkageOutcome::Failed => self.not_served(RefundReason::LinkageFailed, turn),
+            LinkageOutcome::Uncertain { reason } => self.uncertain(reason, turn),
+        }
+    }
+
+    fn take_finding(&mut self, answer: &JournalAnswer, turn: &mut Turn<'_>) {
+        let is_other_journal = answer.journal != self.facts.journal;
+        match &answer.finding {
+            Finding::Tombstone if is_other_journal => {
+                self.uncertain(UncertainReason::JournalLost, turn);
+            }
+            Finding::Tombstone => self.not_served(RefundReason::LinkageRefused, turn),
+            Finding::Uncertain(reason) => self.uncertain(*reason, turn),
+            Finding::Acting | Finding::Decided(_) => {}
+        }
+    }
+
+    fn done(&mut self, turn: &mut Turn<'_>) {
+        if let Some((id, owed)) = self.kept_owed() {
+            let entry = ledger::earned(self.matter(id, owed));
+            self.outputs.push_back(Output::Entry(entry));
+            if let Some(payment) = self.payments.get_mut(&id) {
+                payment.is_earned = true;
+            }
+        }
+        self.transaction.done_at = Some(turn.now.utc);
+        self.transaction.review = None;
+        self.withdraw_word(Word::Permit);
+        self.withdraw_word(Word::Inquiry);
+        self.withdraw_word(Word::Standing);
+        self.go(TransactionState::Done, turn);
+        self.order.rest(true, turn);
+        self.say_receipt(turn);
+        self.say_settled();
+    }
+
+    /// The terminal's word returns the money. R13: caps on such refunds go here, before anything
+    /// is requested.
+    fn not_served(&mut self, reason: RefundReason, turn: &mut Turn<'_>) {
+        self.withdraw_word(Word::Permit);
+        self.withdraw_word(Word::Inquiry);
+        self.transaction.review = None;
+        if self.transaction.kept.is_some() {
+            self.give_back(OffReason::TooLate, Some(reason), turn);
+        } else {
+            // Nothing was to be paid, so nothing is to be returned.
+            self.expire_sale(OffReason::TooLate, turn);
+        }
+    }
+
+    /// Nobody can say whether the device moved: a definite answer (R8).
+    pub(super) fn uncertain(&mut self, reason: UncertainReason, turn: &mut Turn<'_>) {
+        let is_partial = reason == UncertainReason::Partial;
+        let is_loss = turn.policy.uncertain == UncertainPolicy::RefundAsLoss && !is_partial;
+        if is_loss {
+            self.not_served(RefundReason::LinkageUncertain, turn);
+        } else {
+            self.withdraw_word(Word::Permit);
+            self.withdraw_word(Word::Inquiry);
+            self.review(ReviewReason::LinkageUncertain, turn);
+        }
+    }
+
+    /// Every permit is dead and the journal has not answered (R6, R8).
+    pub(super) fn give_up(&mut self, turn: &mut Turn<'_>) {
+        self.event("gave_up", json!({}), turn);
+        if turn.policy.uncertain == UncertainPolicy::RefundAsLoss {
+            self.not_served(RefundReason::GaveUp, turn);
+        } else {
+            self.uncertain(UncertainReason::NoFeedback, turn);
+        }
+    }
+
+    /// Served although we had decided to return the money: cancelled if nothing was sent, else it
+    /// is our loss (R8).
+    fn take_late_done(&mut self, turn: &mut Turn<'_>) {
+        let Some(id) = self.transaction.kept else {
+            return;
+        };
+        let Some(payment) = self.payments.get_mut(&id) else {
+            return;
+        };
+        if payment.refund.as_ref().is_some_and(Refund::is_unsent) {
+            payment.refund = None;
+            self.event("refund_cancelled", json!({ "payment": id }), turn);
+            self.done(turn);
+        } else if !payment.is_lost {
+            payment.is_lost = true;
+            let amount = payment.amount;
+            let entry = ledger::lost(self.matter(id, amount));
+            self.outputs.push_back(Output::Entry(entry));
+            self.event("loss_booked", json!({ "payment": id }), turn);
+        } else {
+            self.say_end_again(true, turn);
+        }
+    }
+
+    fn take_fresh_nonce(&mut self, request: &PermitRequest, turn: &mut Turn<'_>) -> bool {
+        let timeouts = &turn.policy.timeouts;
+        let is_own = request.terminal == self.facts.terminal
+            && request.transaction == self.facts.transaction
+            && request.session == self.facts.session
+            && request.journal == self.facts.journal;
+        let is_rebooted = self.transaction.nonce().is_some_and(|life| life.boot != request.boot);
+        let is_fresh = !self.transaction.knows(request.nonce)
+            && request.nonce_lifetime_ms <= timeouts.nonce_lifetime_max_ms;
+        let state = self.transaction.state;
+        let may_serve = matches!(
+            state,
+            TransactionState::AwaitingPayment
+                | TransactionState::Confirming
+                | TransactionState::Commanded
+                | TransactionState::LinkageUnknown
+        );
+        let has_refund = self.payments.values().any(|payment| payment.refund.is_some());
+        let may_take = is_own && is_rebooted && is_fresh && may_serve && !has_refund;
+        if !may_take || self.transaction.ending.is_some() {
+            return false;
+        }
+        let mut life = NonceLife::new(request.nonce, request.nonce_lifetime_ms, request.boot);
+        life.arm(turn.now.tick, timeouts);
+        if !life.is_useful(turn.now.tick) || !self.transaction.take_nonce(life) {
+            return false;
+        }
+        self.event("nonce_taken", json!({ "boot": request.boot }), turn);
+        self.permit_again(turn);
+        true
+    }
+
+    /// The same ground under the fresh nonce; before the payment there is nothing to permit.
+    fn permit_again(&mut self, turn: &mut Turn<'_>) {
+        if !self.transaction.state.may_act() {
+            return;
+        }
+        if let Some(ground) = self.ground() {
+            self.withdraw_word(Word::Inquiry);
+            self.transaction.inquiry = None;
+            self.permit(ground, turn);
+        }
+    }
+
+    /// Why this sale may be served.
+    pub(super) fn ground(&self) -> Option<Ground> {
+        if self.facts.amount.is_zero() {
+            return Some(Ground::ZeroBill {
+                tariff_version: self.facts.tariff_version,
+            });
+        }
+        let id = self.transaction.kept?;
+        let payment = self.payments.get(&id)?;
+        Some(Ground::Paid {
+            gateway: self.facts.gateway.clone(),
+            payment: id,
+            amount: payment.amount,
+            payee: payment.payee.clone(),
+        })
+    }
+
+    fn kept_owed(&self) -> Option<(PaymentId, Money)> {
+        let id = self.transaction.kept?;
+        let payment = self.payments.get(&id)?;
+        (!payment.is_earned).then(|| (id, payment.owed()))
+    }
+
+    /// A person was asked because nobody knew; a definite word answers it.
+    fn awaits_person(&self) -> bool {
+        let is_open = self.transaction.state == TransactionState::Review
+            && self
+                .transaction
+                .review
+                .is_some_and(|review| review.reason == ReviewReason::LinkageUncertain);
+        let is_kept = |payment: &Payment| payment.refund.is_none();
+        let kept = self.transaction.kept;
+        is_open && kept.is_none_or(|id| self.payments.get(&id).is_some_and(is_kept))
+    }
+}
+
+/// The sensor settles what the terminal could not (R8); another journal than the sale's can only
+/// say what it did, never what it did not.
+fn settled_outcome(result: &LinkageResult, is_other_journal: bool) -> LinkageOutcome {
+    let deciding = result.devices.first().map(|device: &DeviceResult| device.feedback);
+    match (result.outcome, deciding) {
+        (LinkageOutcome::Uncertain { reason }, _) if reason == UncertainReason::Partial => {
+            result.outcome
+        }
+        (LinkageOutcome::Uncertain { .. }, Some(Feedback::Sensor)) => LinkageOutcome::Done,
+        (LinkageOutcome::Uncertain { .. }, Some(Feedback::Contradicts)) if !is_other_journal => {
+            LinkageOutcome::Failed
+        }
+        (LinkageOutcome::Refused { .. } | LinkageOutcome::Failed, _) if is_other_journal => {
+            LinkageOutcome::Uncertain {
+                reason: UncertainReason::JournalLost,
+            }
+        }
+        (outcome, _) => outcome,
+    }
+}
+
+const fn finding_name(finding: &Finding) -> &'static str {
+    match finding {
+        Finding::Tombstone => "tombstone",
+        Finding::Acting => "acting",
+        Finding::Decided(_) => "decided",
+        Finding::Uncertain(_) => "uncertain",
+    }
+}

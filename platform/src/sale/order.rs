@@ -1,0 +1,395 @@
+//! The order as the payment server sees it. Only answers to our own questions move it (R1).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use protocol::message::{GatewayRefusal, OrderStatus, OrderView};
+use protocol::time::Tick;
+use serde::{Deserialize, Serialize};
+
+use super::Turn;
+use super::call::{Asked, Calls, Question};
+use super::policy::doubled;
+
+/// Longest pause between two attempts to close.
+const CLOSE_PAUSE_MAX_MS: u64 = 60_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OrderState {
+    /// The payment server has not taken it, or says that it does not exist.
+    Unsent,
+    Open,
+    /// The payer is at it.
+    Paying,
+    /// Authorised, to be captured or voided.
+    Held,
+    Paid,
+    Closed,
+    /// Asked and not answered: only a definite answer ends this (R3).
+    Unknown,
+}
+
+impl OrderState {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unsent => "unsent",
+            Self::Open => "open",
+            Self::Paying => "paying",
+            Self::Held => "held",
+            Self::Paid => "paid",
+            Self::Closed => "closed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What is remarkable about an order. Flags stay once they are set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Flag {
+    Late,
+    Partial,
+    Over,
+    WrongPayee,
+    WrongCurrency,
+    Duplicate,
+    Disputed,
+    RefundedOutside,
+}
+
+/// What the questions are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Aim {
+    /// That the order exists.
+    Create,
+    /// To see a payment soon.
+    Watch,
+    /// To know how it stands after its end.
+    Final,
+    /// That nobody can pay any more.
+    Close,
+    /// Nothing but the late watch and hints.
+    Rest,
+}
+
+/// A definite answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum News {
+    View,
+    NotFound,
+    CloseTooEarly,
+    AlreadyPaid,
+    Refused(GatewayRefusal),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) state: OrderState,
+    pub(crate) flags: BTreeSet<Flag>,
+    pub(crate) pay_url: String,
+    pub(crate) declines: u32,
+    /// The payment server shows other content under our number.
+    pub(crate) differs: bool,
+    aim: Aim,
+    calls: Calls,
+    /// A hint came while a question was in flight: ask once more after it.
+    hint_pending: bool,
+    /// The next question follows a hint and is no step of the late watch.
+    is_hinted: bool,
+    /// The payment server did not say that the order is closed: look before closing again.
+    query_next: bool,
+    /// Questions in a row without an answer.
+    unanswered: u32,
+    /// How far the queries after a payment notice have got.
+    notice_step: Option<usize>,
+    close_attempts: u32,
+    watch_step: usize,
+    /// Whether the short watch is enough, because the sale is done.
+    is_short_watch: bool,
+    #[serde(skip)]
+    next_at: Option<Tick>,
+    #[serde(skip)]
+    asked_at: Option<Tick>,
+}
+
+impl Order {
+    pub(crate) const fn new() -> Self {
+        Self {
+            state: OrderState::Unsent,
+            flags: BTreeSet::new(),
+            pay_url: String::new(),
+            declines: 0,
+            differs: false,
+            aim: Aim::Rest,
+            calls: Calls::new(),
+            hint_pending: false,
+            is_hinted: false,
+            query_next: false,
+            unanswered: 0,
+            notice_step: None,
+            close_attempts: 0,
+            watch_step: 0,
+            is_short_watch: false,
+            next_at: None,
+            asked_at: None,
+        }
+    }
+
+    pub(crate) const fn aim(&self) -> Aim {
+        self.aim
+    }
+
+    /// Whether the queries that follow a payment notice are still going on.
+    pub(crate) const fn is_noticed(&self) -> bool {
+        self.notice_step.is_some()
+    }
+
+    /// Asks for something else from now on. What is in flight stays so, and one question more
+    /// follows it.
+    pub(crate) fn set_aim(&mut self, aim: Aim, turn: &Turn<'_>) {
+        if self.aim == aim {
+            return;
+        }
+        self.aim = aim;
+        self.close_attempts = 0;
+        self.watch_step = 0;
+        match aim {
+            Aim::Create | Aim::Final | Aim::Close => self.ask_soon(turn.now.tick),
+            Aim::Watch | Aim::Rest => {
+                self.next_at = self.pause(turn).map(|pause| turn.now.tick + pause);
+            }
+        }
+    }
+
+    /// Only watches from now on, for a short time after a sale that is done.
+    pub(crate) fn rest(&mut self, is_short_watch: bool, turn: &Turn<'_>) {
+        self.aim = Aim::Rest;
+        self.is_short_watch = is_short_watch;
+        self.watch_step = 0;
+        self.notice_step = None;
+        self.next_at = self.pause(turn).map(|pause| turn.now.tick + pause);
+    }
+
+    /// Somebody says that something happened: ask now, or as soon as the rate allows (R1).
+    pub(crate) fn hint(&mut self, turn: &Turn<'_>) {
+        self.is_hinted = true;
+        if self.calls.in_flight().is_some() {
+            self.hint_pending = true;
+            return;
+        }
+        let pause = Duration::from_millis(turn.policy.timeouts.hint_interval_ms);
+        let earliest = self.asked_at.map_or(turn.now.tick, |asked| asked + pause);
+        self.ask_soon(earliest.max(turn.now.tick));
+    }
+
+    /// The payer says that it is paid: a hint, and closer queries for a while.
+    pub(crate) fn notice(&mut self, turn: &Turn<'_>) {
+        if self.aim == Aim::Watch && self.notice_step.is_none() {
+            self.notice_step = Some(0);
+        }
+        self.hint(turn);
+    }
+
+    /// Takes the answer to `asked`. An older or later "open" never undoes "paid" or "closed".
+    pub(crate) fn handle_answer(
+        &mut self,
+        view: Result<&OrderView, GatewayRefusal>,
+        was_in_flight: bool,
+        turn: &Turn<'_>,
+    ) -> News {
+        self.unanswered = 0;
+        let news = match view {
+            Ok(view) => {
+                self.observe(view);
+                News::View
+            }
+            Err(GatewayRefusal::OrderNotFound) => {
+                self.settle_state(OrderState::Unsent);
+                News::NotFound
+            }
+            Err(GatewayRefusal::CloseTooEarly) => News::CloseTooEarly,
+            Err(GatewayRefusal::AlreadyPaid) => News::AlreadyPaid,
+            Err(refusal) => News::Refused(refusal),
+        };
+        if was_in_flight {
+            self.plan_next(turn);
+        }
+        if news == News::AlreadyPaid {
+            self.query_next = true;
+            self.ask_soon(turn.now.tick);
+        }
+        news
+    }
+
+    /// The question that is overdue now, if any.
+    pub(crate) fn expire(&mut self, turn: &Turn<'_>) -> Option<Question> {
+        let question = self.calls.expire(turn.now.tick)?;
+        self.unanswered = self.unanswered.saturating_add(1);
+        let is_lost = question == Question::Create
+            || self.unanswered >= turn.policy.timeouts.gateway_tries;
+        if is_lost && !self.is_definite() {
+            self.state = OrderState::Unknown;
+        }
+        self.query_next = true;
+        self.plan_next(turn);
+        Some(question)
+    }
+
+    /// The question to ask now, if any.
+    pub(crate) fn drive(&mut self, turn: &mut Turn<'_>) -> Option<Asked> {
+        let is_due = self.next_at.is_some_and(|at| at <= turn.now.tick);
+        if !is_due || self.calls.in_flight().is_some() {
+            return None;
+        }
+        self.next_at = None;
+        self.hint_pending = false;
+        self.asked_at = Some(turn.now.tick);
+        let question = self.question();
+        if question == Question::Close {
+            self.close_attempts = self.close_attempts.saturating_add(1);
+        } else {
+            self.query_next = false;
+        }
+        self.calls.ask(question, turn);
+        self.calls.in_flight().cloned()
+    }
+
+    /// The question that `nonce` answers, and whether it was in flight.
+    pub(crate) fn answered(&mut self, nonce: protocol::id::Nonce) -> Option<(Asked, bool)> {
+        self.calls.answered(nonce)
+    }
+
+    /// Ticks of another process mean nothing: what was in flight counts as overdue, and every
+    /// wait starts again in full.
+    pub(crate) fn handle_restart(&mut self, turn: &Turn<'_>) {
+        let was_in_flight = self.calls.expire(turn.now.tick).is_some();
+        if was_in_flight || self.hint_pending || self.aim == Aim::Create {
+            if self.aim == Aim::Create {
+                self.state = OrderState::Unknown;
+            }
+            self.next_at = Some(turn.now.tick);
+        } else {
+            self.next_at = self.pause(turn).map(|pause| turn.now.tick + pause);
+        }
+    }
+
+    pub(crate) fn timeout(&self) -> Option<Tick> {
+        match self.calls.timeout() {
+            Some(at) => Some(at),
+            None => self.next_at,
+        }
+    }
+
+    /// Whether nothing but the late watch is left to do, and whether even that is over.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.aim == Aim::Rest && self.calls.in_flight().is_none() && !self.hint_pending
+    }
+
+    /// Whether no question will be asked any more, unless somebody hints.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.is_resting() && self.next_at.is_none()
+    }
+
+    fn observe(&mut self, view: &OrderView) {
+        self.declines = self.declines.max(view.declines);
+        if !view.pay_url.is_empty() {
+            self.pay_url.clone_from(&view.pay_url);
+        }
+        self.settle_state(match view.status {
+            OrderStatus::Open => OrderState::Open,
+            OrderStatus::Paying => OrderState::Paying,
+            OrderStatus::Held => OrderState::Held,
+            OrderStatus::Paid => OrderState::Paid,
+            OrderStatus::Closed => OrderState::Closed,
+        });
+    }
+
+    fn settle_state(&mut self, state: OrderState) {
+        let is_undone = match self.state {
+            OrderState::Paid => true,
+            OrderState::Closed => state != OrderState::Paid,
+            OrderState::Unsent
+            | OrderState::Open
+            | OrderState::Paying
+            | OrderState::Held
+            | OrderState::Unknown => false,
+        };
+        if !is_undone {
+            self.state = state;
+        }
+    }
+
+    const fn is_definite(&self) -> bool {
+        matches!(self.state, OrderState::Paid | OrderState::Closed)
+    }
+
+    /// Ask first, then act again: after silence the next question is always a query (R3).
+    fn question(&self) -> Question {
+        match self.aim {
+            Aim::Create if self.state == OrderState::Unknown => Question::Query,
+            Aim::Create => Question::Create,
+            Aim::Watch | Aim::Rest => Question::Query,
+            Aim::Final => Question::FinalQuery,
+            Aim::Close if self.query_next || self.is_definite() => Question::FinalQuery,
+            Aim::Close => Question::Close,
+        }
+    }
+
+    fn plan_next(&mut self, turn: &Turn<'_>) {
+        let now = turn.now.tick;
+        if self.hint_pending {
+            let pause = Duration::from_millis(turn.policy.timeouts.hint_interval_ms);
+            let earliest = self.asked_at.map_or(now, |asked| asked + pause);
+            self.next_at = Some(earliest.max(now));
+            return;
+        }
+        self.next_at = self.pause(turn).map(|pause| now + pause);
+        if self.aim == Aim::Rest && !self.is_hinted {
+            self.watch_step = self.watch_step.saturating_add(1);
+            self.next_at = self.pause(turn).map(|pause| now + pause);
+        }
+        self.is_hinted = false;
+        if let Some(step) = &mut self.notice_step {
+            *step += 1;
+            if *step >= turn.policy.timeouts.notice_schedule_ms.len() {
+                self.notice_step = None;
+            }
+        }
+    }
+
+    /// From an answer, or its absence, to the next question; `None` for never.
+    fn pause(&self, turn: &Turn<'_>) -> Option<Duration> {
+        let timeouts = &turn.policy.timeouts;
+        let pause_ms = match self.aim {
+            Aim::Create => 0,
+            Aim::Watch => self
+                .notice_step
+                .and_then(|step| timeouts.notice_schedule_ms.get(step + 1).copied())
+                .unwrap_or(timeouts.query_interval_ms),
+            Aim::Final => timeouts.query_interval_ms,
+            Aim::Close => {
+                let times = self.close_attempts.saturating_sub(1);
+                let pause = doubled(timeouts.close_retry_ms, times, CLOSE_PAUSE_MAX_MS);
+                return Some(pause);
+            }
+            Aim::Rest => {
+                let watch = if self.is_short_watch {
+                    &timeouts.paid_watch_ms
+                } else {
+                    &timeouts.late_watch_ms
+                };
+                return watch.get(self.watch_step).copied().map(Duration::from_millis);
+            }
+        };
+        Some(Duration::from_millis(pause_ms))
+    }
+
+    fn ask_soon(&mut self, at: Tick) {
+        if self.calls.in_flight().is_some() {
+            self.hint_pending = true;
+        }
+        self.next_at = Some(self.next_at.map_or(at, |planned| planned.min(at)));
+    }
+}

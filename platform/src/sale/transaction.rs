@@ -1,0 +1,317 @@
+//! Our decision about a sale: what we have promised, to whom, and what is still owed.
+
+use std::time::Duration;
+
+use protocol::id::{BootId, Nonce, PaymentId};
+use protocol::message::{LinkageOutcome, OffReason};
+use protocol::time::{Now, Tick, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::policy::Timeouts;
+
+/// Most nonces that one transaction takes: one, and a fresh one for each of three reboots. A
+/// terminal that reboots more often in the middle of a sale serves nobody.
+const NONCES_MAX: usize = 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TransactionState {
+    /// The payment server has been asked for an order.
+    Created,
+    /// The quote is out.
+    AwaitingPayment,
+    /// Somebody says that it is paid; the payment server is asked closely.
+    Confirming,
+    /// Paid as it must be.
+    Confirmed,
+    /// A permit is signed.
+    Commanded,
+    Done,
+    /// No permit will be signed; the order must be shut.
+    Closing,
+    /// Shut without money.
+    Expired,
+    /// A permit is out, its nonce is nearly dead or silent, and the journal is asked.
+    LinkageUnknown,
+    RefundPending,
+    Refunded,
+    /// A person decides.
+    Review,
+}
+
+impl TransactionState {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::AwaitingPayment => "awaiting_payment",
+            Self::Confirming => "confirming",
+            Self::Confirmed => "confirmed",
+            Self::Commanded => "commanded",
+            Self::Done => "done",
+            Self::Closing => "closing",
+            Self::Expired => "expired",
+            Self::LinkageUnknown => "linkage_unknown",
+            Self::RefundPending => "refund_pending",
+            Self::Refunded => "refunded",
+            Self::Review => "review",
+        }
+    }
+
+    /// Before any decision: a payment may still lead to a permit.
+    pub(crate) const fn is_undecided(self) -> bool {
+        matches!(self, Self::Created | Self::AwaitingPayment | Self::Confirming)
+    }
+
+    /// The quote is out and nothing is decided.
+    pub(crate) const fn is_offered(self) -> bool {
+        matches!(self, Self::AwaitingPayment | Self::Confirming)
+    }
+
+    /// A permit is out or about to be: no refund is sent meanwhile (I14).
+    pub(crate) const fn may_act(self) -> bool {
+        matches!(self, Self::Confirmed | Self::Commanded | Self::LinkageUnknown)
+    }
+
+    /// Over, as far as we know.
+    pub(crate) const fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Expired | Self::Refunded)
+    }
+
+    /// The moves that exist. Everything else is a defect.
+    #[cfg(test)]
+    pub(crate) fn may_become(self, next: Self) -> bool {
+        use TransactionState::{
+            AwaitingPayment, Closing, Commanded, Confirmed, Confirming, Created, Done, Expired,
+            LinkageUnknown, RefundPending, Refunded, Review,
+        };
+        let ways: &[Self] = match self {
+            Created => &[AwaitingPayment, Closing, Expired, Confirmed, RefundPending, Review],
+            AwaitingPayment => &[Confirming, Confirmed, Closing, Expired, RefundPending, Review],
+            Confirming => &[AwaitingPayment, Confirmed, Closing, Expired, RefundPending, Review],
+            Confirmed => &[Commanded, RefundPending],
+            Commanded => &[Done, LinkageUnknown, RefundPending, Expired, Review],
+            LinkageUnknown => &[Done, Commanded, RefundPending, Expired, Review],
+            Closing => &[Expired, RefundPending, Review],
+            Expired | Refunded => &[RefundPending, Review],
+            RefundPending => &[Refunded, Done, Review],
+            Review => &[Expired, Refunded, Done, RefundPending],
+            Done => &[],
+        };
+        ways.contains(&next)
+    }
+}
+
+/// Why a person must look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReviewReason {
+    /// Money went to another payee than ours.
+    WrongPayee,
+    Disputed,
+    /// The payment server shows another order under our number, or more than fits one.
+    OrderDiffers,
+    /// The payment server never said whether the order is shut.
+    GatewaySilent,
+    RefundFailed,
+    LinkageUncertain,
+    /// The terminal acted without a permit of ours.
+    DoneWithoutPermit,
+}
+
+impl ReviewReason {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::WrongPayee => "wrong_payee",
+            Self::Disputed => "disputed",
+            Self::OrderDiffers => "order_differs",
+            Self::GatewaySilent => "gateway_silent",
+            Self::RefundFailed => "refund_failed",
+            Self::LinkageUncertain => "linkage_uncertain",
+            Self::DoneWithoutPermit => "done_without_permit",
+        }
+    }
+}
+
+/// A task for a person, with the day on which it is overdue (I2, I7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Review {
+    pub(crate) reason: ReviewReason,
+    pub(crate) since: Utc,
+    pub(crate) due_at: Utc,
+}
+
+/// A nonce and how long a permit for it can live (R6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NonceLife {
+    pub(crate) nonce: Nonce,
+    pub(crate) lifetime_ms: u64,
+    pub(crate) boot: BootId,
+    /// Whether a permit was signed for it.
+    pub(crate) is_permitted: bool,
+    #[serde(skip)]
+    useful_until: Option<Tick>,
+    #[serde(skip)]
+    dead_at: Option<Tick>,
+}
+
+impl NonceLife {
+    pub(crate) fn new(nonce: Nonce, lifetime_ms: u64, boot: BootId) -> Self {
+        Self {
+            nonce,
+            lifetime_ms,
+            boot,
+            is_permitted: false,
+            useful_until: None,
+            dead_at: None,
+        }
+    }
+
+    /// Counts from now: on receiving it, and in full again after a restart.
+    pub(crate) fn arm(&mut self, now: Tick, timeouts: &Timeouts) {
+        let lifetime = Duration::from_millis(self.lifetime_ms);
+        let useful = self.lifetime_ms.saturating_sub(timeouts.permit_minimum_ms);
+        self.useful_until = Some(now + Duration::from_millis(useful));
+        self.dead_at = Some(now + lifetime + Duration::from_millis(timeouts.nonce_margin_ms));
+    }
+
+    /// Whether enough of its life is left to sign a permit.
+    pub(crate) fn is_useful(&self, now: Tick) -> bool {
+        self.useful_until.is_some_and(|until| now <= until)
+    }
+
+    /// Unarmed it is alive: nobody has waited for its death yet.
+    pub(crate) fn is_dead(&self, now: Tick) -> bool {
+        self.dead_at.is_some_and(|at| now >= at)
+    }
+
+    pub(crate) const fn useful_until(&self) -> Option<Tick> {
+        self.useful_until
+    }
+
+    pub(crate) const fn dead_at(&self) -> Option<Tick> {
+        self.dead_at
+    }
+}
+
+/// Why a sale ends without a permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ending {
+    pub(crate) reason: OffReason,
+    /// The offer was taken back: even a payment that is found in time is returned.
+    pub(crate) is_withdrawn: bool,
+}
+
+/// What we have decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Transaction {
+    pub(crate) state: TransactionState,
+    /// The newest is the one that a permit would be signed for.
+    pub(crate) nonces: Vec<NonceLife>,
+    /// The one payment that is earned if the device moves (I4).
+    pub(crate) kept: Option<PaymentId>,
+    /// Why the sale ends without a permit, once that is so.
+    pub(crate) ending: Option<Ending>,
+    /// Whether the terminal was told OFF.
+    pub(crate) is_off: bool,
+    pub(crate) quoted_at: Option<Utc>,
+    pub(crate) permitted_at: Option<Utc>,
+    pub(crate) done_at: Option<Utc>,
+    /// How many declined attempts the terminal was told of.
+    pub(crate) declines_told: u32,
+    /// The nonce of the inquiry that is open.
+    pub(crate) inquiry: Option<Nonce>,
+    pub(crate) outcome: Option<LinkageOutcome>,
+    pub(crate) review: Option<Review>,
+    /// Of the state itself: quote, order, closing or give-up.
+    #[serde(skip)]
+    pub(crate) deadline: Option<Tick>,
+    #[serde(skip)]
+    pub(crate) repeat_at: Option<Tick>,
+    #[serde(skip)]
+    pub(crate) linger_until: Option<Tick>,
+    pub(crate) repeats: u32,
+    /// Whether the last words were kept in the outbox long enough.
+    pub(crate) has_lingered: bool,
+}
+
+impl Transaction {
+    pub(crate) fn new(nonce: NonceLife) -> Self {
+        Self {
+            state: TransactionState::Created,
+            nonces: vec![nonce],
+            kept: None,
+            ending: None,
+            is_off: false,
+            quoted_at: None,
+            permitted_at: None,
+            done_at: None,
+            declines_told: 0,
+            inquiry: None,
+            outcome: None,
+            review: None,
+            deadline: None,
+            repeat_at: None,
+            linger_until: None,
+            repeats: 0,
+            has_lingered: false,
+        }
+    }
+
+    /// The nonce that a permit would be signed for. There is always one.
+    pub(crate) fn nonce(&self) -> Option<&NonceLife> {
+        self.nonces.last()
+    }
+
+    pub(crate) fn knows(&self, nonce: Nonce) -> bool {
+        self.nonces.iter().any(|life| life.nonce == nonce)
+    }
+
+    pub(crate) const fn was_permitted(&self) -> bool {
+        self.permitted_at.is_some()
+    }
+
+    pub(crate) fn is_useful(&self, now: Tick) -> bool {
+        self.nonce().is_some_and(|life| life.is_useful(now))
+    }
+
+    /// The first tick at which every permit is dead.
+    pub(crate) fn dead_at(&self) -> Option<Tick> {
+        self.nonces.iter().filter_map(NonceLife::dead_at).max()
+    }
+
+    pub(crate) fn is_dead(&self, now: Tick) -> bool {
+        self.nonces.iter().all(|life| life.is_dead(now))
+    }
+
+    /// Takes a fresh nonce; refused when there were too many.
+    pub(crate) fn take_nonce(&mut self, life: NonceLife) -> bool {
+        let has_room = self.nonces.len() < NONCES_MAX;
+        if has_room {
+            self.nonces.push(life);
+        }
+        has_room
+    }
+
+    pub(crate) fn rearm_nonces(&mut self, now: Tick, timeouts: &Timeouts) {
+        for life in &mut self.nonces {
+            life.arm(now, timeouts);
+        }
+    }
+
+    pub(crate) fn open_review(&mut self, reason: ReviewReason, now: Now, timeouts: &Timeouts) {
+        self.review.get_or_insert(Review {
+            reason,
+            since: now.utc,
+            due_at: now
+                .utc
+                .saturating_add(Duration::from_millis(timeouts.review_ms)),
+        });
+    }
+
+    pub(crate) fn timeout(&self) -> Option<Tick> {
+        [self.deadline, self.repeat_at, self.linger_until]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
