@@ -131,3 +131,42 @@ impl ClientTls {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_host_and_port() {
+        for (text, host, port) in [
+            ("127.0.0.1:1883", "127.0.0.1", 1883),
+            ("broker.example:8883", "broker.example", 8883),
+            ("[::1]:1883", "::1", 1883),
+        ] {
+            let address: BrokerAddress = text.parse().unwrap();
+            assert_eq!((&*address.host, address.port), (host, port));
+            assert_eq!(address.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_an_example() {
+        for text in ["", "broker", ":1883", "broker:0x1", "broker:70000", "mqtt://broker:1883"] {
+            let error = text.parse::<BrokerAddress>().unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("'{text}' is no broker address: write host:port, for example 127.0.0.1:1883")
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        assert!(matches!(ClientTls::from_ca_file(&path), Err(TlsError::Read { .. })));
+        std::fs::write(&path, "nothing").unwrap();
+        let error = ClientTls::from_ca_file(&path).unwrap_err();
+        assert!(matches!(error, TlsError::NoCertificate { .. }), "{error}");
+    }
+}

@@ -25,9 +25,16 @@
 //! ```
 
 mod address;
+mod arrivals;
+mod backoff;
 mod client;
 mod delivery;
+mod link;
+mod machine;
+mod metrics;
 mod options;
+mod shell;
+mod window;
 
 pub use address::{AddressError, BrokerAddress, ClientTls, TlsError};
 pub use client::{Client, PublishError, start};

@@ -26,8 +26,7 @@ pub struct Options {
     /// From the first SYN to CONNACK, and from there to SUBACK. Whole seconds, at least 1.
     /// Default 5 s: three lost SYNs.
     pub connect_timeout: Duration,
-    /// Longest time without any PUBACK while publishes wait for one; then the connection is built
-    /// anew. Default 10 s: far above a loaded broker's delay, within a payer's patience.
+    /// Longest time that a publish waits for its PUBACK; then the connection is built anew. Default 10 s: far above a loaded broker's delay, within a payer's patience.
     pub acknowledge_timeout: Duration,
     /// Publishes that may wait for their PUBACK. Default 32: a full window at 1 ms round trip is
     /// 32,000 publishes a second, and a lost connection loses no more than 32.
