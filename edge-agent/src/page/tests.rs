@@ -1,0 +1,1 @@
+//! The pages over real HTTP, with a desk that the test answers.
