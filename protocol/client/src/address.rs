@@ -151,11 +151,20 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_with_an_example() {
-        for text in ["", "broker", ":1883", "broker:0x1", "broker:70000", "mqtt://broker:1883"] {
+        for text in [
+            "",
+            "broker",
+            ":1883",
+            "broker:0x1",
+            "broker:70000",
+            "mqtt://broker:1883",
+        ] {
             let error = text.parse::<BrokerAddress>().unwrap_err();
             assert_eq!(
                 error.to_string(),
-                format!("'{text}' is no broker address: write host:port, for example 127.0.0.1:1883")
+                format!(
+                    "'{text}' is no broker address: write host:port, for example 127.0.0.1:1883"
+                )
             );
         }
     }
@@ -164,7 +173,10 @@ mod tests {
     fn a_file_without_certificates_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
-        assert!(matches!(ClientTls::from_ca_file(&path), Err(TlsError::Read { .. })));
+        assert!(matches!(
+            ClientTls::from_ca_file(&path),
+            Err(TlsError::Read { .. })
+        ));
         std::fs::write(&path, "nothing").unwrap();
         let error = ClientTls::from_ca_file(&path).unwrap_err();
         assert!(matches!(error, TlsError::NoCertificate { .. }), "{error}");

@@ -6,32 +6,36 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
 /// Replaces `path` with `content`, readable by its owner alone: temporary file beside it, synced,
 /// renamed, directory synced. Readers see the old content or the new one. One writer at a time.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    place(path, content, RenameFlags::empty())
+}
+
+/// Creates `path` with mode 0600 and `content`, in whole or not at all; an existing file is an
+/// error of kind `AlreadyExists` and stays as it is.
+pub fn create(path: &Path, content: &[u8]) -> io::Result<()> {
+    place(path, content, RenameFlags::NOREPLACE)
+}
+
+fn place(path: &Path, content: &[u8], flags: RenameFlags) -> io::Result<()> {
     let temporary = beside(path);
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    write_synced(&options, &temporary, content)
-        .and_then(|()| fs::rename(&temporary, path))
+    write_synced(&temporary, content)
+        .and_then(|()| Ok(renameat_with(CWD, &temporary, CWD, path, flags)?))
         .inspect_err(|_| remove(&temporary))?;
     sync_folder(path)
 }
 
-/// Creates `path` with mode 0600 and `content`, synced with its directory; an existing file is an
-/// error of kind `AlreadyExists` and stays as it is.
-pub fn create(path: &Path, content: &[u8]) -> io::Result<()> {
+fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
+    // Left by a crash; opened as it is, it could keep a mode that is not ours.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
-    write_synced(&options, path, content).inspect_err(|error| {
-        if error.kind() != io::ErrorKind::AlreadyExists {
-            remove(path);
-        }
-    })?;
-    sync_folder(path)
-}
-
-fn write_synced(options: &OpenOptions, path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = options.open(path)?;
     file.write_all(content)?;
     file.sync_all()
@@ -95,6 +99,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_crash_left_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        fs::write(beside(&path), b"half").unwrap();
+        fs::set_permissions(beside(&path), fs::Permissions::from_mode(0o644)).unwrap();
+        create(&path, b"whole").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(names(folder.path()), ["key"]);
+    }
+
+    #[test]
     fn creating_never_overwrites() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
@@ -102,6 +121,7 @@ mod tests {
         let error = create(&path, b"second").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(names(folder.path()), ["key"]);
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use hyper::body::Incoming;
@@ -95,10 +96,9 @@ async fn accept(
         };
         match accepted {
             Ok((stream, peer, permit)) => {
-                let router = router.clone().layer(axum::Extension(ConnectInfo(peer)));
-                let shutdown = shutdown.clone();
+                let (router, shutdown) = (router.clone(), shutdown.clone());
                 connections.spawn(async move {
-                    converse(stream, router, limits, shutdown).await;
+                    converse(stream, peer, router, limits, shutdown).await;
                     drop(permit);
                 });
             }
@@ -123,9 +123,17 @@ async fn accept_one(
     Ok((stream, peer, permit))
 }
 
-async fn converse(stream: TcpStream, router: Router, limits: Limits, shutdown: CancellationToken) {
-    let service =
-        router.map_request(|request: Request<Incoming>| request.map(axum::body::Body::new));
+async fn converse(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
+    let service = router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.map(Body::new)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)

@@ -17,7 +17,7 @@
 //! | [`shutdown`] | a token that signals cancel |
 //! | [`keys`] | signing keys in files |
 //! | [`listen`] | listeners that refuse to be open by accident |
-//! | [`file`] | files that are there in whole or not at all, also after a power cut |
+//! | [`mod@file`] | files that are there in whole or not at all, also after a power cut |
 
 pub mod clock;
 pub mod config;

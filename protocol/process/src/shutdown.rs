@@ -13,11 +13,18 @@ pub fn on_signal() -> io::Result<CancellationToken> {
     let interrupt = signal(SignalKind::interrupt())?;
     let terminate = signal(SignalKind::terminate())?;
     let token = CancellationToken::new();
-    tokio::spawn(watch(interrupt, terminate, token.clone()));
+    tokio::spawn(watch(interrupt, terminate, token.clone(), || {
+        std::process::exit(i32::from(Code::Unavailable.as_u8()));
+    }));
     Ok(token)
 }
 
-async fn watch(mut interrupt: Signal, mut terminate: Signal, token: CancellationToken) {
+async fn watch(
+    mut interrupt: Signal,
+    mut terminate: Signal,
+    token: CancellationToken,
+    on_second: impl FnOnce(),
+) {
     let first = next(&mut interrupt, &mut terminate).await;
     tracing::info!(
         signal = first,
@@ -26,7 +33,7 @@ async fn watch(mut interrupt: Signal, mut terminate: Signal, token: Cancellation
     token.cancel();
     let second = next(&mut interrupt, &mut terminate).await;
     tracing::warn!(signal = second, "ended before everything was drained");
-    std::process::exit(i32::from(Code::Unavailable.as_u8()));
+    on_second();
 }
 
 async fn next(interrupt: &mut Signal, terminate: &mut Signal) -> &'static str {
@@ -44,13 +51,29 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_signal_cancels_the_token() {
-        let token = on_signal().unwrap();
-        assert!(!token.is_cancelled());
+    async fn the_first_signal_cancels_and_the_second_ends() {
+        let interrupt = signal(SignalKind::interrupt()).unwrap();
+        let terminate = signal(SignalKind::terminate()).unwrap();
+        let (token, ended) = (CancellationToken::new(), CancellationToken::new());
+        let second = ended.clone();
+        tokio::spawn(watch(interrupt, terminate, token.clone(), move || {
+            second.cancel();
+        }));
+        send("-TERM");
+        within(token.cancelled()).await;
+        assert!(!ended.is_cancelled());
+        send("-INT");
+        within(ended.cancelled()).await;
+    }
+
+    fn send(name: &str) {
         let own_id = std::process::id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &own_id]).status();
+        let sent = Command::new("kill").args([name, &own_id]).status();
         assert!(sent.unwrap().success());
-        let cancelled = tokio::time::timeout(Duration::from_secs(10), token.cancelled());
-        cancelled.await.unwrap();
+    }
+
+    async fn within(wait: impl Future<Output = ()>) {
+        let outcome = tokio::time::timeout(Duration::from_secs(10), wait).await;
+        outcome.expect("the signal did nothing");
     }
 }
