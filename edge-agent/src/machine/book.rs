@@ -252,7 +252,12 @@ fn entry_records(transaction: TransactionId, entry: &Entry) -> Vec<Record> {
     let paying = quote.map(|quote| Record::Paying { transaction, quote });
     let nonce = entry
         .nonce
-        .filter(|nonce| entry.order.as_ref().is_none_or(|order| order.nonce != *nonce))
+        .filter(|nonce| {
+            entry
+                .order
+                .as_ref()
+                .is_none_or(|order| order.nonce != *nonce)
+        })
         .map(|nonce| Record::Nonce { transaction, nonce });
     let intent = entry.intent.clone().map(Record::Intent);
     let done = entry.done.clone().map(|done| Record::Done {
@@ -269,9 +274,9 @@ fn entry_records(transaction: TransactionId, entry: &Entry) -> Vec<Record> {
     [
         order, paying, nonce, intent, done, tombstone, receipt, ended,
     ]
-        .into_iter()
-        .flatten()
-        .collect()
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[cfg(test)]
@@ -361,12 +366,25 @@ mod tests {
 
     #[test]
     fn what_was_settled_is_never_called_unseen() {
-        let mut book = book(&[order(1), done(1, "x"), Record::Settled { transaction: id(1) }]);
-        assert_eq!((book.entry(id(1)), book.absent(id(1))), (None, Absent::Pruned));
+        let mut book = book(&[
+            order(1),
+            done(1, "x"),
+            Record::Settled { transaction: id(1) },
+        ]);
+        assert_eq!(
+            (book.entry(id(1)), book.absent(id(1))),
+            (None, Absent::Pruned)
+        );
         assert_eq!(book.absent(id(2)), Absent::NeverSeen);
         for number in 0..=u16::try_from(PRUNED_MAX).unwrap() {
-            book.apply(&Record::Settled { transaction: id(1_000 + number) });
+            book.apply(&Record::Settled {
+                transaction: id(1_000 + number),
+            });
         }
-        assert_eq!(book.absent(id(2)), Absent::Pruned, "older ids are forgotten");
+        assert_eq!(
+            book.absent(id(2)),
+            Absent::Pruned,
+            "older ids are forgotten"
+        );
     }
 }

@@ -1,0 +1,516 @@
+//! `down/linkage`: from a verified permit to the signed result, and OFF.
+
+use protocol::id::{DeviceId, Entropy, Nonce, SessionId, TransactionId};
+use protocol::message::{
+    DeviceOutcome, DeviceResult, Feedback, LinkageCommand, LinkageMessage, LinkageOutcome,
+    LinkageResult, Off, Permit, RefusalReason, UncertainReason,
+};
+use protocol::signed::{Jws, Verified, sign, verify};
+use protocol::time::{Now, Tick};
+
+use super::{After, DeliveryId, JournalState, NotWritten, Output, Terminal};
+use crate::machine::book::Absent;
+use crate::machine::event::Event;
+use crate::machine::limits::UNDECIDED_BYTES;
+use crate::machine::permit::{self, Facts, Request};
+use crate::machine::record::{IntentRecord, Post, Record};
+use crate::machine::session::State;
+use crate::machine::view::NotConfirmedReason;
+
+/// A permit that was accepted and has no result yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Action {
+    request: Request,
+    devices: Vec<DeviceId>,
+    /// A result is due then, whatever it is.
+    pub(super) until: Tick,
+}
+
+/// What a result is about.
+#[derive(Debug, Clone)]
+pub(super) struct Conclusion {
+    pub(super) transaction: TransactionId,
+    pub(super) session: SessionId,
+    pub(super) nonce: Nonce,
+    pub(super) outcome: LinkageOutcome,
+    pub(super) devices: Vec<DeviceResult>,
+}
+
+impl Terminal {
+    pub(super) fn handle_linkage(
+        &mut self,
+        delivery: DeliveryId,
+        command: &LinkageCommand,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        match command {
+            LinkageCommand::Permit(permit) => self.handle_permit(delivery, permit, now, entropy),
+            LinkageCommand::Off(off) => self.handle_off(delivery, off, now, entropy),
+        }
+    }
+
+    /// What the devices said.
+    pub(crate) fn handle_switched(
+        &mut self,
+        transaction: TransactionId,
+        devices: Vec<DeviceResult>,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        if let Some(action) = self.actions.remove(&transaction) {
+            let outcome = outcome_of(&devices);
+            self.finish(&action, outcome, devices, now, entropy);
+        }
+        self.pump(now);
+    }
+
+    /// The intent is on the disk: one more look at the clock, then the devices move (R6).
+    pub(super) fn act(&mut self, transaction: TransactionId, now: Now, entropy: &mut dyn Entropy) {
+        let Some(action) = self.actions.get(&transaction).cloned() else {
+            return;
+        };
+        if !permit::is_alive(&action.request, now.tick) {
+            self.actions.remove(&transaction);
+            let reason = RefusalReason::NonceExpired;
+            self.note(Event::PermitRefused {
+                transaction,
+                reason,
+            });
+            let outcome = LinkageOutcome::Refused { reason };
+            return self.finish(&action, outcome, Vec::new(), now, entropy);
+        }
+        for device in &action.devices {
+            let on_max = self.setup.devices.get(device).copied().unwrap_or_default();
+            let running = (transaction, now.tick + on_max);
+            self.running.insert(device.clone(), running);
+        }
+        self.outputs.push_back(Output::Switch {
+            transaction,
+            devices: action.devices,
+            not_after: action.request.dies_at(),
+        });
+    }
+
+    pub(super) fn give_up_actions(&mut self, now: Now, entropy: &mut dyn Entropy) {
+        let late: Vec<_> = self
+            .actions
+            .iter()
+            .filter(|(_, action)| action.until <= now.tick)
+            .map(|(transaction, _)| *transaction)
+            .collect();
+        for transaction in late {
+            if let Some(action) = self.actions.remove(&transaction) {
+                let reason = UncertainReason::WriteInterrupted;
+                let devices = uncertain(&action.devices);
+                let outcome = LinkageOutcome::Uncertain { reason };
+                self.finish(&action, outcome, devices, now, entropy);
+            }
+        }
+    }
+
+    /// Journals a result and its sending; `after` follows with it.
+    pub(super) fn conclude(
+        &mut self,
+        conclusion: Conclusion,
+        mut after: Vec<After>,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(), NotWritten> {
+        let Conclusion {
+            transaction,
+            outcome,
+            ..
+        } = conclusion;
+        let result = self.result(conclusion, now);
+        let result = sign(&self.setup.key, &result).map_err(|_| NotWritten)?;
+        let mut records = self.taken(transaction, |post| matches!(post, Post::Payment(_)));
+        records.push(Record::Done {
+            transaction,
+            outcome,
+            result: result.clone(),
+        });
+        let message = Post::Linkage(LinkageMessage::Result(result));
+        let posted = self.posted(Some(transaction), message, now, entropy);
+        after.push(After::Queue(posted.sequence));
+        records.push(Record::Posted(posted));
+        self.write(records, true, after)?;
+        self.requests.remove(&transaction);
+        self.note(Event::Decided {
+            transaction,
+            outcome,
+        });
+        self.changes += 1;
+        Ok(())
+    }
+
+    fn handle_permit(
+        &mut self,
+        delivery: DeliveryId,
+        jws: &Jws<Permit>,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        let permit = match permit::verify(jws, &self.setup.keyring, &self.audience) {
+            Ok(permit) => permit,
+            Err(refusal) => return self.refuse(delivery, "permit", refusal.as_str()),
+        };
+        let decision = permit::decide(&permit, self.facts(&permit), now.tick);
+        let decision = decision.and_then(|()| {
+            self.accept(delivery, &permit, now)
+                .map_err(|_| RefusalReason::JournalUnavailable)
+        });
+        if let Err(reason) = decision {
+            self.refuse_permit((delivery, &permit), reason, now, entropy);
+        }
+    }
+
+    fn facts<'a>(&'a self, permit: &Permit) -> Facts<'a> {
+        let transaction = permit.transaction;
+        let is_closed = match self.book.entry(transaction) {
+            Some(entry) => entry.is_closed(),
+            None => self.book.absent(transaction) == Absent::Pruned,
+        };
+        let requests = &mut self.requests.values();
+        let session = self.sessions.values();
+        let mut session = session.filter(|session| session.transaction == Some(transaction));
+        let room = self.room.capacity.saturating_sub(self.room.used);
+        Facts {
+            journal: self.room.id,
+            devices: &self.attached,
+            request: requests.find(|request| request.nonce == permit.nonce),
+            quote: session
+                .next()
+                .and_then(|session| session.quote.as_deref())
+                .map(|quote| &**quote),
+            is_closed,
+            is_journal_ready: self.room.state == JournalState::Ready
+                && (room >= UNDECIDED_BYTES || self.has_room_to_act()),
+        }
+    }
+
+    fn has_room_to_act(&self) -> bool {
+        let live = super::size_of(&self.book.snapshot());
+        live + UNDECIDED_BYTES <= self.room.capacity
+    }
+
+    /// From here on no other permit of this transaction is accepted, whatever happens.
+    fn accept(
+        &mut self,
+        delivery: DeliveryId,
+        permit: &Verified<Permit>,
+        now: Now,
+    ) -> Result<(), NotWritten> {
+        let transaction = permit.transaction;
+        let request = self.requests.get(&transaction).cloned().ok_or(NotWritten)?;
+        let mut records = self.taken(transaction, |_| true);
+        records.push(Record::Intent(IntentRecord {
+            transaction,
+            session: permit.session,
+            nonce: permit.nonce,
+            devices: permit.devices.clone(),
+            permit: permit.jws().digest(),
+        }));
+        let after = vec![After::Acknowledge(delivery), After::Act(transaction)];
+        self.write(records, true, after)?;
+        self.requests.remove(&transaction);
+        let action = Action {
+            request,
+            devices: permit.devices.clone(),
+            until: now.tick + self.setup.limits.actuating_timeout,
+        };
+        self.actions.insert(transaction, action);
+        self.note(Event::PermitAccepted { transaction });
+        if let Some(session) = self.session_of(transaction) {
+            session.handle_acting();
+        }
+        self.changes += 1;
+        Ok(())
+    }
+
+    fn refuse_permit(
+        &mut self,
+        (delivery, permit): (DeliveryId, &Verified<Permit>),
+        reason: RefusalReason,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        let transaction = permit.transaction;
+        self.note(Event::PermitRefused {
+            transaction,
+            reason,
+        });
+        let is_other_journal = permit.journal != self.room.id;
+        let outcome = match reason {
+            // The other journal may hold an intent.
+            _ if is_other_journal => LinkageOutcome::Uncertain {
+                reason: UncertainReason::JournalLost,
+            },
+            RefusalReason::AlreadyDecided => {
+                return self.repeat_result((delivery, permit), now, entropy);
+            }
+            // The payer may still be here and ask for a permit under a new nonce (R9); if not, the
+            // platform's inquiry ends it.
+            RefusalReason::NonceUnknown if self.awaits(transaction) => {
+                return self.once_written(After::Acknowledge(delivery));
+            }
+            reason => LinkageOutcome::Refused { reason },
+        };
+        let closed = self
+            .book
+            .entry(transaction)
+            .is_some_and(|entry| entry.is_closed());
+        if closed
+            || self.book.absent(transaction) == Absent::Pruned
+                && self.book.entry(transaction).is_none()
+        {
+            return self.repeat_result((delivery, permit), now, entropy);
+        }
+        self.conclude_for((delivery, permit), outcome, now, entropy);
+        if let Some(session) = self.session_of(transaction) {
+            session.handle_outcome(outcome);
+        }
+        self.report_closed(transaction);
+    }
+
+    /// The platform may not have heard the result: it is said again.
+    fn repeat_result(
+        &mut self,
+        (delivery, permit): (DeliveryId, &Verified<Permit>),
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        let transaction = permit.transaction;
+        let entry = self.book.entry(transaction);
+        let is_buried = entry.is_some_and(|entry| entry.tombstone && entry.done.is_none());
+        if is_buried {
+            let outcome = LinkageOutcome::Refused {
+                reason: RefusalReason::AlreadyDecided,
+            };
+            return self.conclude_for((delivery, permit), outcome, now, entropy);
+        }
+        self.resend_result(delivery, transaction, now, entropy);
+    }
+
+    fn resend_result(
+        &mut self,
+        delivery: DeliveryId,
+        transaction: TransactionId,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        let acknowledge = After::Acknowledge(delivery);
+        let waiting = self.book.outbox().find(|posted| {
+            posted.transaction == Some(transaction) && matches!(posted.body, Post::Linkage(_))
+        });
+        if let Some(sequence) = waiting.map(|posted| posted.sequence) {
+            self.outbox.handle_asked(sequence, now.tick);
+            return self.once_written(acknowledge);
+        }
+        let done = self
+            .book
+            .entry(transaction)
+            .and_then(|entry| entry.done.clone());
+        let Some(done) = done else {
+            return self.once_written(acknowledge);
+        };
+        let message = Post::Linkage(LinkageMessage::Result(done.result));
+        let posted = self.posted(Some(transaction), message, now, entropy);
+        let after = vec![acknowledge, After::Queue(posted.sequence)];
+        if self
+            .write(vec![Record::Posted(posted)], false, after)
+            .is_err()
+        {
+            self.once_written(After::Acknowledge(delivery));
+        }
+    }
+
+    fn conclude_for(
+        &mut self,
+        (delivery, permit): (DeliveryId, &Verified<Permit>),
+        outcome: LinkageOutcome,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        let conclusion = Conclusion {
+            transaction: permit.transaction,
+            session: permit.session,
+            nonce: permit.nonce,
+            outcome,
+            devices: Vec::new(),
+        };
+        let after = vec![After::Acknowledge(delivery)];
+        if self.conclude(conclusion, after, now, entropy).is_err() {
+            self.once_written(After::Acknowledge(delivery));
+        }
+    }
+
+    /// Withdraws an open request, and cuts nobody else's run (R10).
+    fn handle_off(
+        &mut self,
+        delivery: DeliveryId,
+        jws: &Jws<Off>,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        let off = match verify(jws, &self.setup.keyring, &self.audience) {
+            Ok(off) => off,
+            Err(refusal) => return self.refuse(delivery, "off", refusal.as_str()),
+        };
+        let transaction = off.transaction;
+        let entry = self.book.entry(transaction);
+        let is_over = match entry {
+            Some(entry) => entry.intent.is_some() || entry.done.is_some(),
+            None => self.book.absent(transaction) == Absent::Pruned,
+        };
+        if is_over {
+            return self.resend_result(delivery, transaction, now, entropy);
+        }
+        let open = self.requests.get(&transaction).map(|request| request.nonce);
+        let known = open.or(entry.and_then(|entry| entry.nonce));
+        if known.is_some_and(|nonce| nonce != off.nonce) {
+            return self.refuse(delivery, "off", "nonce");
+        }
+        self.withdraw(delivery, &off, now, entropy);
+    }
+
+    fn withdraw(
+        &mut self,
+        delivery: DeliveryId,
+        off: &Verified<Off>,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        let transaction = off.transaction;
+        let order = self
+            .book
+            .entry(transaction)
+            .and_then(|entry| entry.order.clone());
+        let conclusion = Conclusion {
+            transaction,
+            session: order.map_or(SessionId::from_random([0; 16]), |order| order.session),
+            nonce: off.nonce,
+            outcome: LinkageOutcome::Refused {
+                reason: RefusalReason::Withdrawn,
+            },
+            devices: Vec::new(),
+        };
+        let after = vec![After::Acknowledge(delivery)];
+        if self.conclude(conclusion, after, now, entropy).is_err() {
+            return self.refuse(delivery, "off", "journal");
+        }
+        self.note(Event::Withdrawn { transaction });
+        if let Some(session) = self.session_of(transaction) {
+            session.handle_withdrawn(NotConfirmedReason::Off(off.reason));
+        }
+        self.report_closed(transaction);
+        let idle: Vec<_> = off
+            .devices
+            .iter()
+            .filter(|device| self.is_idle(device, now.tick))
+            .cloned()
+            .collect();
+        if !idle.is_empty() {
+            self.outputs.push_back(Output::SwitchOff { devices: idle });
+        }
+    }
+
+    fn is_idle(&self, device: &DeviceId, now: Tick) -> bool {
+        let is_running = self
+            .running
+            .get(device)
+            .is_some_and(|(_, until)| now < *until);
+        let is_wanted = self
+            .actions
+            .values()
+            .any(|action| action.devices.contains(device));
+        self.attached.contains(device) && !is_running && !is_wanted
+    }
+
+    fn awaits(&self, transaction: TransactionId) -> bool {
+        self.sessions.values().any(|session| {
+            session.transaction == Some(transaction)
+                && matches!(
+                    session.state,
+                    State::Paying { .. } | State::Verifying { .. }
+                )
+        })
+    }
+
+    fn finish(
+        &mut self,
+        action: &Action,
+        outcome: LinkageOutcome,
+        devices: Vec<DeviceResult>,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        let transaction = action.request.transaction;
+        let conclusion = Conclusion {
+            transaction,
+            session: action.request.session,
+            nonce: action.request.nonce,
+            outcome,
+            devices,
+        };
+        if self.conclude(conclusion, Vec::new(), now, entropy).is_err() {
+            // The journal failed after the intent: its next opening finds that and says so.
+            self.changes += 1;
+        }
+        if let Some(session) = self.session_of(transaction) {
+            session.handle_outcome(outcome);
+        }
+        self.report_closed(transaction);
+    }
+
+    fn result(&self, conclusion: Conclusion, now: Now) -> LinkageResult {
+        LinkageResult {
+            aud: self.setup.platform.clone(),
+            terminal: self.setup.name.clone(),
+            transaction: conclusion.transaction,
+            session: conclusion.session,
+            nonce: conclusion.nonce,
+            journal: self.room.id,
+            outcome: conclusion.outcome,
+            devices: conclusion.devices,
+            decided_at: now.utc,
+            clock_error_ms: self.clock_error_ms(),
+            previous: self.book.last_result(),
+        }
+    }
+}
+
+/// Nobody knows of any of them.
+pub(super) fn uncertain(devices: &[DeviceId]) -> Vec<DeviceResult> {
+    let result = |device: &DeviceId| DeviceResult {
+        device: device.clone(),
+        outcome: DeviceOutcome::Uncertain,
+        feedback: Feedback::None,
+    };
+    devices.iter().map(result).collect()
+}
+
+/// The first device decides; service in part is for a person to judge (R8).
+fn outcome_of(devices: &[DeviceResult]) -> LinkageOutcome {
+    let all_done = devices
+        .iter()
+        .all(|result| result.outcome == DeviceOutcome::Done);
+    match devices.first().map(|result| result.outcome) {
+        None | Some(DeviceOutcome::Done) if all_done => LinkageOutcome::Done,
+        Some(DeviceOutcome::Uncertain) => LinkageOutcome::Uncertain {
+            reason: UncertainReason::NoFeedback,
+        },
+        _ if devices.iter().all(|result| {
+            matches!(
+                result.outcome,
+                DeviceOutcome::Failed | DeviceOutcome::Skipped
+            )
+        }) =>
+        {
+            LinkageOutcome::Failed
+        }
+        _ => LinkageOutcome::Uncertain {
+            reason: UncertainReason::Partial,
+        },
+    }
+}
