@@ -33,8 +33,9 @@ pub struct Options {
     pub inflight_max: u16,
     /// Publishes that wait for room in the window. Default 256: 2 MiB at the payload limit.
     pub queue_max: usize,
-    /// Deliveries that their owner has not acknowledged. Default 1,024: ten times the window of
-    /// any broker we know; above it the owner is stuck and the connection is given up.
+    /// Deliveries that their owner has not acknowledged. Default 1,024: twice the window that our
+    /// broker gives a service, and far above that of others; beyond it the owner is stuck and the
+    /// connection is given up.
     pub unacknowledged_max: usize,
 }
 

@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod door;
 mod fake;
 
 use std::time::Duration;
@@ -47,6 +48,18 @@ impl Owner {
     async fn connected(&mut self) {
         let event = within(self.incoming.next()).await;
         assert!(matches!(event, Some(Event::Connected)), "{event:?}");
+    }
+
+    /// Past what the old connection still brought.
+    async fn reconnected(&mut self) {
+        loop {
+            match within(self.incoming.next()).await {
+                Some(Event::Connected) => return,
+                Some(Event::Disconnected) => {}
+                Some(Event::Delivery(delivery)) => delivery.ack(),
+                None => panic!("the client has ended"),
+            }
+        }
     }
 
     async fn disconnected(&mut self) {
