@@ -1,5 +1,6 @@
 //! What a platform needs to know: as values ([`Config`]), and as a file ([`Settings`]).
 
+mod init;
 mod settings;
 
 use std::net::{Ipv4Addr, SocketAddr};

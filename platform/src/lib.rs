@@ -1,8 +1,19 @@
 //! The platform: it prices, asks the payment server, decides, and alone lets a device be switched
 //! on.
+//!
+//! [`build`] reads and binds, [`Platform::run`] serves until it is told to stop, and
+//! [`audit::read`] tells what became of the money.
 
-mod engine;
+mod api;
+pub mod audit;
+pub mod config;
 mod ledger;
+mod metrics;
 mod registry;
 mod sale;
+mod shell;
+pub mod site;
 mod store;
+
+pub use config::{Config, Settings};
+pub use shell::{BuildError, Keys, Platform, RunError, build};

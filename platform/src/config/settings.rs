@@ -185,7 +185,7 @@ pub struct HealthSettings {
 pub struct LogSettings {
     /// `text` (default) or `json`.
     pub format: process::log::Format,
-    /// Default `info`.
+    /// Default `info,rumqttd=warn`: the router tells each of its clients twice.
     pub level: String,
 }
 
@@ -193,7 +193,7 @@ impl Default for LogSettings {
     fn default() -> Self {
         Self {
             format: process::log::Format::Text,
-            level: "info".to_owned(),
+            level: "info,rumqttd=warn".to_owned(),
         }
     }
 }

@@ -12,7 +12,8 @@ mod terminals;
 mod tests;
 mod write;
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub(crate) fn file(folder: &Path) -> PathBuf {
 fn open_writer(folder: &Path) -> Result<(Connection, File), StoreError> {
     let path = file(folder);
     let lock = lock(folder)?;
+    // Made here and not by the library, for the mode: its other files take it from this one.
+    private(&path).map_err(|source| open_error(&path, source))?;
     let mut connection = Connection::open(&path).map_err(|source| open_error(&path, source))?;
     configure(&connection).map_err(|source| open_error(&path, source))?;
     schema::migrate(&mut connection, MIGRATIONS).map_err(|error| match error {
@@ -95,18 +98,25 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 
 fn lock(folder: &Path) -> Result<File, StoreError> {
     let path = folder.join(LOCK_FILE);
-    let open = || {
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)?;
-        file.try_lock().map_err(|_| {
-            std::io::Error::other("another platform process is using this data folder; stop it")
-        })?;
-        Ok(file)
-    };
-    open().map_err(|source: std::io::Error| open_error(&path, source))
+    let locked = private(&path).and_then(|file| match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let reason = "another platform process is using this data folder; stop it first";
+            Err(std::io::Error::other(reason))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    });
+    locked.map_err(|source| open_error(&path, source))
+}
+
+/// The file, made readable by its owner alone if it was not there.
+fn private(path: &Path) -> std::io::Result<File> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
 }
 
 /// Platform, epoch and the count of starts; made with the store, checked ever after.

@@ -1,0 +1,92 @@
+//! `/transactions`: pages of them, and one with all that happened.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use protocol::id::TransactionId;
+use protocol::topic::TerminalName;
+use serde::Deserialize;
+
+use super::{Api, Refusal, bad_request, not_found};
+use crate::store::reader::{Detail, Page, PageQuery};
+
+/// Largest page: about 60 KB, read within a few milliseconds.
+const LIMIT_MAX: u32 = 200;
+
+const LIMIT_DEFAULT: u32 = 50;
+
+/// Longest state name that is looked for; ours are far shorter.
+const STATE_LENGTH_MAX: usize = 64;
+
+/// All texts, so that each is refused by its own name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Parameters {
+    state: Option<String>,
+    terminal: Option<String>,
+    limit: Option<String>,
+    before: Option<String>,
+}
+
+pub(super) async fn list(
+    State(api): State<Api>,
+    parameters: Result<Query<Parameters>, QueryRejection>,
+) -> Result<Json<Page>, Refusal> {
+    let Query(parameters) = parameters.map_err(|error| {
+        bad_request(format!(
+            "{}: use state, terminal, limit and before, once each",
+            error.body_text()
+        ))
+    })?;
+    let query = parameters.query().map_err(bad_request)?;
+    api.read(move |reader| reader.page(&query)).await.map(Json)
+}
+
+pub(super) async fn one(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Json<Detail>, Refusal> {
+    let id: TransactionId = id
+        .parse()
+        .map_err(|error| bad_request(format!("{error}")))?;
+    let found = api.read(move |reader| reader.transaction(id)).await?;
+    found
+        .map(Json)
+        .ok_or_else(|| not_found(&format!("there is no transaction {id}")))
+}
+
+impl Parameters {
+    fn query(self) -> Result<PageQuery, String> {
+        let limit = match self.limit.as_deref().map(str::parse) {
+            None => LIMIT_DEFAULT,
+            Some(Ok(limit)) if (1..=LIMIT_MAX).contains(&limit) => limit,
+            Some(_) => return Err(format!("limit: write a number from 1 to {LIMIT_MAX}")),
+        };
+        let before = match self.before.as_deref().map(str::parse) {
+            None => None,
+            Some(Ok(before)) => Some(before),
+            Some(Err(_)) => return Err("before: write the `next` of the page before".to_owned()),
+        };
+        let terminal = self
+            .terminal
+            .as_deref()
+            .map(str::parse::<TerminalName>)
+            .transpose();
+        if self
+            .state
+            .as_ref()
+            .is_some_and(|state| state.len() > STATE_LENGTH_MAX)
+        {
+            return Err(format!(
+                "state: write at most {STATE_LENGTH_MAX} characters"
+            ));
+        }
+        Ok(PageQuery {
+            state: self.state,
+            terminal: terminal
+                .map_err(|error| format!("terminal: write SITE/TERMINAL: {error}"))?,
+            before,
+            limit,
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! `paylatch-platform`: the platform as a process of its own.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use platform::Keys;
+use platform::config::Settings;
+
+use cli::{Arguments, Command, KeysCommand};
+
+fn main() -> ExitCode {
+    process::exit::report(start(&Arguments::parse()))
+}
+
+#[tokio::main]
+async fn start(arguments: &Arguments) -> anyhow::Result<()> {
+    let settings = Settings::load(&arguments.config, &arguments.overrides())?;
+    match &arguments.command {
+        Command::Run => run(&settings).await,
+        Command::CheckConfig => {
+            settings.check()?;
+            println!("{}: ok", arguments.config.display());
+            Ok(())
+        }
+        Command::Keys { command } => {
+            let public = match command {
+                KeysCommand::Init => settings.init_keys()?,
+                KeysCommand::Show => process::keys::load(&settings.signing_file())?.public(),
+            };
+            println!("{public}");
+            Ok(())
+        }
+    }
+}
+
+async fn run(settings: &Settings) -> anyhow::Result<()> {
+    process::log::init(settings.log.format, &settings.log.level)?;
+    let shutdown = process::shutdown::on_signal()?;
+    let signing = process::keys::load(&settings.signing_file())?;
+    let platform = platform::build(settings.config()?, Keys { signing }).await?;
+    tracing::info!(
+        api = %platform.api_address(),
+        health = %platform.health_address(),
+        broker = platform.broker_address().map(tracing::field::display),
+        public_key = %platform.public_key(),
+        "serving"
+    );
+    platform.run(shutdown).await?;
+    tracing::info!("ended");
+    Ok(())
+}
