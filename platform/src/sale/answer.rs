@@ -1,7 +1,9 @@
 //! What the payment server answers to our own questions; nothing else moves a payment (R1, R2).
 
 use protocol::id::PaymentId;
-use protocol::message::{GatewayAnswer, GatewayRefusal, GatewayResult, OrderStatus, OrderView, PAYMENTS_MAX};
+use protocol::message::{
+    GatewayAnswer, GatewayRefusal, GatewayResult, OrderStatus, OrderView, PAYMENTS_MAX,
+};
 use protocol::signed::Verified;
 use serde_json::json;
 
@@ -17,7 +19,9 @@ impl Sale {
         answer: &Verified<GatewayAnswer>,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let is_about_us = answer.order.is_none_or(|order| order == self.facts.transaction)
+        let is_about_us = answer
+            .order
+            .is_none_or(|order| order == self.facts.transaction)
             && answer.gateway == self.facts.gateway;
         let is_taken = is_about_us && self.take_answer(answer, turn);
         self.drive(turn);

@@ -83,7 +83,11 @@ impl Calls {
 
     /// The question that `nonce` belongs to, which is answered now; and whether it was in flight.
     pub(crate) fn answered(&mut self, nonce: Nonce) -> Option<(Asked, bool)> {
-        if self.flight.as_ref().is_some_and(|asked| asked.nonce == nonce) {
+        if self
+            .flight
+            .as_ref()
+            .is_some_and(|asked| asked.nonce == nonce)
+        {
             return self.flight.take().map(|asked| (asked, true));
         }
         let index = self.overdue.iter().position(|asked| asked.nonce == nonce)?;

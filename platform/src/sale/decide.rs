@@ -137,7 +137,10 @@ impl Sale {
         self.shut_order(turn);
         self.open_review_of_payments(turn);
         let is_owed = self.payments.values().any(|payment| {
-            payment.refund.as_ref().is_some_and(|refund| !refund.is_over())
+            payment
+                .refund
+                .as_ref()
+                .is_some_and(|refund| !refund.is_over())
         });
         if is_owed {
             self.go(TransactionState::RefundPending, turn);

@@ -3,9 +3,7 @@
 use protocol::id::{
     BootId, DeviceId, GatewayId, JournalId, Nonce, PayeeId, SessionId, StoreEpoch, TransactionId,
 };
-use protocol::message::{
-    BillLine, Digest, OrderRefusal, OrderRequest, Payee, Place, Tariff,
-};
+use protocol::message::{BillLine, Digest, OrderRefusal, OrderRequest, Payee, Place, Tariff};
 use protocol::money::Money;
 use protocol::time::Utc;
 use protocol::topic::TerminalName;

@@ -104,14 +104,33 @@ mod tests {
             (exact.clone(), 0, Verdict::Exact),
             (with(&|p| p.amount = money(449, "CNY")), 0, Verdict::Under),
             (with(&|p| p.amount = money(451, "CNY")), 0, Verdict::Over),
-            (with(&|p| p.amount = money(450, "EUR")), 0, Verdict::WrongCurrency),
-            (with(&|p| p.payee = "other".parse().unwrap()), 0, Verdict::WrongPayee),
+            (
+                with(&|p| p.amount = money(450, "EUR")),
+                0,
+                Verdict::WrongCurrency,
+            ),
+            (
+                with(&|p| p.payee = "other".parse().unwrap()),
+                0,
+                Verdict::WrongPayee,
+            ),
             (with(&|p| p.disputed = true), 0, Verdict::Disputed),
-            (with(&|p| p.refunded = money(1, "CNY")), 0, Verdict::RefundedOutside),
-            (with(&|p| p.refunded = money(450, "CNY")), 450, Verdict::Exact),
+            (
+                with(&|p| p.refunded = money(1, "CNY")),
+                0,
+                Verdict::RefundedOutside,
+            ),
+            (
+                with(&|p| p.refunded = money(450, "CNY")),
+                450,
+                Verdict::Exact,
+            ),
         ];
         let payee = "shop".parse().unwrap();
-        let expected = Expected { amount: money(450, "CNY"), payee: &payee };
+        let expected = Expected {
+            amount: money(450, "CNY"),
+            payee: &payee,
+        };
         for (payment, returned_minor, verdict) in rows {
             assert_eq!(judge(expected, &payment, returned_minor), verdict);
         }

@@ -2,8 +2,8 @@
 
 use protocol::id::PaymentId;
 use protocol::message::{
-    DeviceResult, Feedback, Finding, Ground, JournalAnswer, LinkageOutcome, LinkageResult, OffReason,
-    PermitRequest, UncertainReason,
+    DeviceResult, Feedback, Finding, Ground, JournalAnswer, LinkageOutcome, LinkageResult,
+    OffReason, PermitRequest, UncertainReason,
 };
 use protocol::money::Money;
 use protocol::signed::Verified;
@@ -69,11 +69,11 @@ impl Sale {
 
     fn take_result(&mut self, result: &Verified<LinkageResult>, turn: &mut Turn<'_>) {
         let outcome = settled_outcome(result, result.journal != self.facts.journal);
-        let detail = json!({"said": result.outcome, "counts_as": outcome});
+        let detail = json!({"outcome": outcome, "said": result.outcome});
         let state = self.transaction.state;
         let was_permitted = self.transaction.was_permitted();
         if self.result.as_ref() != Some(result.jws()) {
-            self.event("linkage_result", detail, turn);
+            self.event("result", detail, turn);
             self.transaction.outcome = Some(outcome);
             self.result = Some(result.jws().clone());
         }
@@ -97,7 +97,7 @@ impl Sale {
         if outcome == LinkageOutcome::Done {
             self.review(ReviewReason::DoneWithoutPermit, turn);
         } else if self.transaction.state.is_undecided() {
-            self.withdraw(turn);
+            self.withdraw(OffReason::Ended, turn);
         } else {
             self.say_end_again(true, turn);
         }
@@ -210,7 +210,10 @@ impl Sale {
             && request.transaction == self.facts.transaction
             && request.session == self.facts.session
             && request.journal == self.facts.journal;
-        let is_rebooted = self.transaction.nonce().is_some_and(|life| life.boot != request.boot);
+        let is_rebooted = self
+            .transaction
+            .nonce()
+            .is_some_and(|life| life.boot != request.boot);
         let is_fresh = !self.transaction.knows(request.nonce)
             && request.nonce_lifetime_ms <= timeouts.nonce_lifetime_max_ms;
         let state = self.transaction.state;
@@ -221,7 +224,10 @@ impl Sale {
                 | TransactionState::Commanded
                 | TransactionState::LinkageUnknown
         );
-        let has_refund = self.payments.values().any(|payment| payment.refund.is_some());
+        let has_refund = self
+            .payments
+            .values()
+            .any(|payment| payment.refund.is_some());
         let may_take = is_own && is_rebooted && is_fresh && may_serve && !has_refund;
         if !may_take || self.transaction.ending.is_some() {
             return false;
@@ -287,7 +293,10 @@ impl Sale {
 /// The sensor settles what the terminal could not (R8); another journal than the sale's can only
 /// say what it did, never what it did not.
 fn settled_outcome(result: &LinkageResult, is_other_journal: bool) -> LinkageOutcome {
-    let deciding = result.devices.first().map(|device: &DeviceResult| device.feedback);
+    let deciding = result
+        .devices
+        .first()
+        .map(|device: &DeviceResult| device.feedback);
     match (result.outcome, deciding) {
         (LinkageOutcome::Uncertain { reason }, _) if reason == UncertainReason::Partial => {
             result.outcome

@@ -134,7 +134,11 @@ impl Sale {
     pub(crate) fn handle_ended(&mut self, reason: EndReason, turn: &mut Turn<'_>) {
         self.event("ended", json!({ "reason": reason }), turn);
         if self.transaction.state.is_undecided() {
-            self.withdraw(turn);
+            let off = match reason {
+                EndReason::Cap => OffReason::Expired,
+                EndReason::Cancelled | EndReason::Idle | EndReason::Finished => OffReason::Ended,
+            };
+            self.withdraw(off, turn);
         } else if reason == EndReason::Finished && self.transaction.state.is_final() {
             self.forget_words();
         } else {
@@ -147,7 +151,7 @@ impl Sale {
     pub(crate) fn handle_superseded(&mut self, turn: &mut Turn<'_>) {
         if self.transaction.state.is_undecided() {
             self.event("superseded", json!({}), turn);
-            self.withdraw(turn);
+            self.withdraw(OffReason::Ended, turn);
         }
         self.drive(turn);
     }
@@ -178,6 +182,12 @@ impl Sale {
         if self.is_ended() && !self.transaction.has_lingered {
             self.arm_linger(turn);
         }
+        self.drive(turn);
+    }
+
+    /// The late watch is due: the sale was not in memory, so nothing else can be.
+    pub(crate) fn handle_watch(&mut self, turn: &mut Turn<'_>) {
+        self.order.watch_now(turn);
         self.drive(turn);
     }
 
@@ -217,7 +227,8 @@ impl Sale {
     /// Whether anything is still to be done, the late watch included.
     pub(crate) fn is_open(&self) -> bool {
         let has_review = self.transaction.review.is_some();
-        has_review || !(self.is_parked() && self.order.is_at_end() && self.transaction.state.is_final())
+        has_review
+            || !(self.is_parked() && self.order.is_at_end() && self.transaction.state.is_final())
     }
 
     /// Whether only the late watch is left: such a sale need not stay in memory.
@@ -232,14 +243,18 @@ impl Sale {
     }
 
     /// Takes the offer back: a final query, then close (R5).
-    fn withdraw(&mut self, turn: &mut Turn<'_>) {
-        if self.transaction.ending.is_some_and(|ending| ending.is_withdrawn) {
+    fn withdraw(&mut self, off: OffReason, turn: &mut Turn<'_>) {
+        if self
+            .transaction
+            .ending
+            .is_some_and(|ending| ending.is_withdrawn)
+        {
             return;
         }
         let reason = if self.order.declines > 0 {
             OffReason::Declined
         } else {
-            OffReason::Ended
+            off
         };
         self.begin_end(reason, true, turn);
     }
@@ -289,7 +304,10 @@ impl Sale {
         let linger = Duration::from_millis(turn.policy.timeouts.linger_ms);
         let until = turn.now.tick + linger;
         // An OFF is worth repeating as long as its terminal may wait for a permit.
-        let dead_at = self.transaction.dead_at().filter(|_| self.words.contains(&Word::Off));
+        let dead_at = self
+            .transaction
+            .dead_at()
+            .filter(|_| self.words.contains(&Word::Off));
         self.transaction.linger_until = Some(dead_at.map_or(until, |dead| dead.max(until)));
     }
 }

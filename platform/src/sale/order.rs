@@ -227,8 +227,8 @@ impl Order {
     pub(crate) fn expire(&mut self, turn: &Turn<'_>) -> Option<Question> {
         let question = self.calls.expire(turn.now.tick)?;
         self.unanswered = self.unanswered.saturating_add(1);
-        let is_lost = question == Question::Create
-            || self.unanswered >= turn.policy.timeouts.gateway_tries;
+        let is_lost =
+            question == Question::Create || self.unanswered >= turn.policy.timeouts.gateway_tries;
         if is_lost && !self.is_definite() {
             self.state = OrderState::Unknown;
         }
@@ -273,6 +273,10 @@ impl Order {
         } else {
             self.next_at = self.pause(turn).map(|pause| turn.now.tick + pause);
         }
+    }
+
+    pub(crate) fn watch_now(&mut self, turn: &Turn<'_>) {
+        self.next_at = Some(turn.now.tick);
     }
 
     pub(crate) fn timeout(&self) -> Option<Tick> {
@@ -380,7 +384,10 @@ impl Order {
                 } else {
                     &timeouts.late_watch_ms
                 };
-                return watch.get(self.watch_step).copied().map(Duration::from_millis);
+                return watch
+                    .get(self.watch_step)
+                    .copied()
+                    .map(Duration::from_millis);
             }
         };
         Some(Duration::from_millis(pause_ms))

@@ -31,7 +31,10 @@ pub(crate) enum Output {
     Standing(PaymentStanding),
     Refused(OrderRefused),
     /// Sign, send once the sale is committed. Repeated by the sale itself under a new nonce.
-    Gateway { operation: Operation, nonce: Nonce },
+    Gateway {
+        operation: Operation,
+        nonce: Nonce,
+    },
     /// Send the committed bytes again.
     Resend(Word),
     /// The receiver has it, or needs it no more.

@@ -5,7 +5,7 @@ use protocol::message::{OrderView, PaymentView, RefundView};
 use protocol::money::Money;
 use protocol::time::{Tick, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::judge::{Expected, Verdict, judge};
 use super::order::Flag;
@@ -94,11 +94,9 @@ impl Sale {
             return;
         }
         let refund = Refund::new(id, payment.owed(), reason, turn);
-        let detail = json!({
-            "refund": refund.id, "payment": id, "amount": refund.amount, "reason": reason,
-        });
+        let detail = refund_detail(&refund);
         payment.refund = Some(refund);
-        self.event("refund_requested", detail, turn);
+        self.event("refund", detail, turn);
         self.write_refund(id, turn);
     }
 
@@ -245,8 +243,7 @@ impl Sale {
         let Some(refund) = self.payments.get(&id).and_then(|p| p.refund.clone()) else {
             return;
         };
-        let detail = json!({"refund": refund.id, "payment": id, "state": refund.state});
-        self.event("refund", detail, turn);
+        self.event("refund", refund_detail(&refund), turn);
         self.write_refund(id, turn);
         let matter = self.matter(id, refund.amount);
         if refund.state == RefundState::Succeeded {
@@ -295,12 +292,13 @@ impl Sale {
             return;
         };
         let is_new = before == RefundState::Requested;
+        let detail = refund_detail(refund);
+        if is_new {
+            self.event("refund", detail, turn);
+            self.write_refund(id, turn);
+        }
         if let Some(operation) = self.refund_operation(id) {
             self.outputs.push_back(Output::Gateway { operation, nonce });
-        }
-        if is_new {
-            self.event("refund_sent", json!({ "payment": id }), turn);
-            self.write_refund(id, turn);
         }
     }
 
@@ -353,4 +351,14 @@ impl Sale {
         };
         self.order.flags.insert(flag);
     }
+}
+
+fn refund_detail(refund: &Refund) -> Value {
+    json!({
+        "refund": refund.id,
+        "payment": refund.payment,
+        "amount": refund.amount,
+        "reason": refund.reason,
+        "to": refund.state,
+    })
 }

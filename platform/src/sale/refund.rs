@@ -217,7 +217,8 @@ impl Refund {
         let may_ask = !self.is_over() && !self.is_exhausted(turn.policy.timeouts.refund_tries);
         if self.is_released && may_ask && self.calls.in_flight().is_none() {
             let times = self.attempts.saturating_sub(1);
-            let pause: Duration = doubled(turn.policy.timeouts.refund_retry_ms, times, PAUSE_MAX_MS);
+            let pause: Duration =
+                doubled(turn.policy.timeouts.refund_retry_ms, times, PAUSE_MAX_MS);
             self.next_at = Some(turn.now.tick + pause);
         }
     }

@@ -62,7 +62,11 @@ impl Sale {
             TransactionState::Commanded => self.transaction.dead_at(),
             TransactionState::LinkageUnknown => {
                 let give_up = turn.now.tick + Duration::from_millis(timeouts.give_up_ms);
-                Some(self.transaction.dead_at().map_or(give_up, |dead| dead.max(give_up)))
+                Some(
+                    self.transaction
+                        .dead_at()
+                        .map_or(give_up, |dead| dead.max(give_up)),
+                )
             }
             TransactionState::Confirmed
             | TransactionState::Done
@@ -78,12 +82,12 @@ impl Sale {
         let timeouts = &turn.policy.timeouts;
         let pause = match self.transaction.state {
             TransactionState::Commanded => Duration::from_millis(timeouts.acknowledge_ms),
-            TransactionState::LinkageUnknown => {
-                Duration::from_millis(timeouts.inquiry_interval_ms)
-            }
-            _ if self.words.contains(&Word::Off) => {
-                doubled(timeouts.off_repeat_ms, self.transaction.repeats, OFF_PAUSE_MAX_MS)
-            }
+            TransactionState::LinkageUnknown => Duration::from_millis(timeouts.inquiry_interval_ms),
+            _ if self.words.contains(&Word::Off) => doubled(
+                timeouts.off_repeat_ms,
+                self.transaction.repeats,
+                OFF_PAUSE_MAX_MS,
+            ),
             _ => {
                 self.transaction.repeat_at = None;
                 return;

@@ -59,7 +59,10 @@ impl TransactionState {
 
     /// Before any decision: a payment may still lead to a permit.
     pub(crate) const fn is_undecided(self) -> bool {
-        matches!(self, Self::Created | Self::AwaitingPayment | Self::Confirming)
+        matches!(
+            self,
+            Self::Created | Self::AwaitingPayment | Self::Confirming
+        )
     }
 
     /// The quote is out and nothing is decided.
@@ -69,7 +72,10 @@ impl TransactionState {
 
     /// A permit is out or about to be: no refund is sent meanwhile (I14).
     pub(crate) const fn may_act(self) -> bool {
-        matches!(self, Self::Confirmed | Self::Commanded | Self::LinkageUnknown)
+        matches!(
+            self,
+            Self::Confirmed | Self::Commanded | Self::LinkageUnknown
+        )
     }
 
     /// Over, as far as we know.
@@ -85,9 +91,30 @@ impl TransactionState {
             LinkageUnknown, RefundPending, Refunded, Review,
         };
         let ways: &[Self] = match self {
-            Created => &[AwaitingPayment, Closing, Expired, Confirmed, RefundPending, Review],
-            AwaitingPayment => &[Confirming, Confirmed, Closing, Expired, RefundPending, Review],
-            Confirming => &[AwaitingPayment, Confirmed, Closing, Expired, RefundPending, Review],
+            Created => &[
+                AwaitingPayment,
+                Closing,
+                Expired,
+                Confirmed,
+                RefundPending,
+                Review,
+            ],
+            AwaitingPayment => &[
+                Confirming,
+                Confirmed,
+                Closing,
+                Expired,
+                RefundPending,
+                Review,
+            ],
+            Confirming => &[
+                AwaitingPayment,
+                Confirmed,
+                Closing,
+                Expired,
+                RefundPending,
+                Review,
+            ],
             Confirmed => &[Commanded, RefundPending],
             Commanded => &[Done, LinkageUnknown, RefundPending, Expired, Review],
             LinkageUnknown => &[Done, Commanded, RefundPending, Expired, Review],

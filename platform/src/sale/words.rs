@@ -70,7 +70,7 @@ impl Sale {
             store_epoch: self.facts.store_epoch,
             issued_at: turn.now.utc,
         };
-        self.event("permit_signed", json!({ "ground": permit.ground }), turn);
+        self.event("permit", json!({ "ground": permit.ground }), turn);
         self.say(Word::Permit, Output::Permit(permit));
     }
 
@@ -86,12 +86,15 @@ impl Sale {
         let off = Off {
             aud: self.terminal_audience(),
             transaction: self.facts.transaction,
-            nonce: self.transaction.nonce().map_or(self.facts.nonce, |life| life.nonce),
+            nonce: self
+                .transaction
+                .nonce()
+                .map_or(self.facts.nonce, |life| life.nonce),
             devices: self.facts.devices.clone(),
             reason,
             issued_at: turn.now.utc,
         };
-        self.event("off_signed", json!({ "reason": reason }), turn);
+        self.event("off", json!({ "reason": reason }), turn);
         self.say(Word::Off, Output::Off(off));
         self.arm_repeat(turn);
     }
@@ -104,7 +107,7 @@ impl Sale {
             journal: self.facts.journal,
             asked_at: turn.now.utc,
         };
-        self.event("inquiry_signed", json!({}), turn);
+        self.event("inquiry", json!({}), turn);
         self.say(Word::Inquiry, Output::Inquiry(inquiry));
     }
 
@@ -113,7 +116,10 @@ impl Sale {
         let (Some(result), Some(ground)) = (self.result.clone(), self.ground()) else {
             return;
         };
-        let payment = self.transaction.kept.and_then(|id| self.receipt_payment(id));
+        let payment = self
+            .transaction
+            .kept
+            .and_then(|id| self.receipt_payment(id));
         let receipt = Receipt {
             aud: self.terminal_audience(),
             terminal: self.facts.terminal.clone(),
@@ -130,7 +136,7 @@ impl Sale {
             previous: None,
             issued_at: turn.now.utc,
         };
-        self.event("receipt_signed", json!({}), turn);
+        self.event("receipt", json!({}), turn);
         self.say(Word::Receipt, Output::Receipt(Box::new(receipt)));
     }
 
@@ -194,9 +200,7 @@ impl Sale {
         match question {
             Question::Create => Operation::Create(self.create_order()),
             Question::Close => Operation::Close { order },
-            Question::Query | Question::FinalQuery | Question::Refund => {
-                Operation::Query { order }
-            }
+            Question::Query | Question::FinalQuery | Question::Refund => Operation::Query { order },
         }
     }
 
@@ -243,7 +247,11 @@ impl Sale {
             format!("{} x {}", line.quantity, line.text.in_language("en"))
         };
         let lines: Vec<String> = self.facts.lines.iter().map(line).collect();
-        lines.join(", ").chars().take(DESCRIPTION_LENGTH_MAX).collect()
+        lines
+            .join(", ")
+            .chars()
+            .take(DESCRIPTION_LENGTH_MAX)
+            .collect()
     }
 
     fn receipt_payment(&self, id: PaymentId) -> Option<ReceiptPayment> {

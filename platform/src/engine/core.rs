@@ -1,0 +1,362 @@
+//! All open sales in memory, and the rules of who may move which. No I/O: the shell feeds it what
+//! it believes, commits what it collects, and tells it whether that worked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use protocol::codec::Record;
+use protocol::id::{Entropy, StoreEpoch, TransactionId};
+use protocol::message::{Ack, Digest};
+use protocol::time::{Now, Tick};
+use protocol::topic::TerminalName;
+
+use super::acks::Acks;
+use super::gateway::{Calls, Gateways};
+use super::group::{Group, Kept, word_of};
+use super::speak::{self, Parcel, SpeakError, Speaker};
+use crate::metrics;
+use crate::registry::Registry;
+use crate::sale::{Output, Sale, Turn, Word};
+use crate::store::{OutboxRow, SaleRow, TerminalNote, TerminalRow};
+
+/// Most sales in memory: 10,000 terminals serve one phone each, and half as many again are being
+/// refunded. At about 12 KiB each these are 200 MiB; above it no new sale is made.
+pub(crate) const SALES_MAX: usize = 16_384;
+
+/// What the core is made with; it stays the same until the process ends.
+pub(crate) struct Ground {
+    pub(crate) speaker: Speaker,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) gateways: Gateways,
+    pub(crate) store_epoch: StoreEpoch,
+    /// Numbers site configs: larger at every start.
+    pub(crate) serial: u64,
+}
+
+pub(crate) struct Core {
+    pub(crate) ground: Ground,
+    pub(super) entropy: Box<dyn Entropy + Send>,
+    pub(super) sales: BTreeMap<TransactionId, Kept>,
+    by_terminal: BTreeMap<TerminalName, BTreeSet<TransactionId>>,
+    /// Deadlines of sales in memory, and the late watch of those that are not.
+    timers: BTreeSet<(Tick, TransactionId)>,
+    wakes: BTreeMap<TransactionId, Tick>,
+    touched: BTreeSet<TransactionId>,
+    acks: Acks,
+    pub(super) calls: Calls,
+    /// The newest receipt of each terminal: the next one names it.
+    receipts: BTreeMap<TerminalName, Digest>,
+    pub(super) group: Group,
+}
+
+impl Core {
+    pub(crate) fn new(ground: Ground, entropy: Box<dyn Entropy + Send>) -> Self {
+        Self {
+            ground,
+            entropy,
+            sales: BTreeMap::new(),
+            by_terminal: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            wakes: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            acks: Acks::default(),
+            calls: Calls::default(),
+            receipts: BTreeMap::new(),
+            group: Group::default(),
+        }
+    }
+
+    /// Forgets what only the store may know for sure, to be loaded again.
+    pub(crate) fn forget(&mut self) {
+        self.sales.clear();
+        self.by_terminal.clear();
+        self.timers.clear();
+        self.wakes.clear();
+        self.touched.clear();
+        self.acks = Acks::default();
+        self.receipts.clear();
+        self.group = Group::default();
+    }
+
+    /// A sale out of the store. A row that is none is said and left alone.
+    pub(crate) fn adopt(&mut self, row: &SaleRow, outbox: Vec<OutboxRow>, now: Now) {
+        let sale: Sale = match serde_json::from_str(&row.document) {
+            Ok(sale) => sale,
+            Err(error) => {
+                let transaction = row.transaction;
+                tracing::error!(%transaction, %error, "the store holds a sale that is none");
+                return;
+            }
+        };
+        let parcel = |row: OutboxRow| {
+            let word = word_of(&row)?;
+            let (topic, payload) = (row.topic, row.payload);
+            Some((word, Parcel { topic, payload }))
+        };
+        let outbox = outbox.into_iter().filter_map(parcel).collect();
+        let digest = Digest::of(row.document.as_bytes());
+        let kept = Kept::restored(sale, Some(row.version), Some(digest), outbox);
+        self.keep(kept);
+        self.step(row.transaction, now, Sale::handle_restart);
+    }
+
+    /// What the store knows of a terminal.
+    pub(crate) fn adopt_terminal(&mut self, row: &TerminalRow) {
+        for (journal, through) in &row.journals {
+            self.acks.restore(&row.terminal, *journal, *through);
+        }
+        if let Some(digest) = row.last_receipt {
+            self.receipts.insert(row.terminal.clone(), digest);
+        }
+    }
+
+    pub(crate) fn has(&self, transaction: TransactionId) -> bool {
+        self.sales.contains_key(&transaction)
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.sales.len() >= SALES_MAX
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Tick> {
+        let timer = self.timers.first().map(|(at, _)| *at);
+        timer.into_iter().chain(self.acks.timeout()).min()
+    }
+
+    /// Sales that are due, and not in memory.
+    pub(crate) fn due_elsewhere(&self, now: Tick) -> Vec<TransactionId> {
+        self.due(now)
+            .into_iter()
+            .filter(|transaction| !self.has(*transaction))
+            .collect()
+    }
+
+    /// Everything that is due. What is not in memory and was not found either has no deadline.
+    pub(crate) fn handle_timeout(&mut self, watched: &[TransactionId], now: Now) {
+        for transaction in self.due(now.tick) {
+            if watched.contains(&transaction) {
+                self.step(transaction, now, Sale::handle_watch);
+            } else {
+                self.step(transaction, now, Sale::handle_timeout);
+            }
+            if !self.has(transaction) {
+                self.set_wake(transaction, None);
+            }
+        }
+        for (terminal, record) in self.acks.skip_due(now.tick) {
+            self.acknowledge(&terminal, record, true, now);
+        }
+    }
+
+    /// Sends everything that is not acknowledged: nothing of an earlier connection is on its way.
+    pub(crate) fn handle_connected(&mut self) {
+        for kept in self.sales.values() {
+            self.group.parcels.extend(kept.outbox.values().cloned());
+        }
+    }
+
+    /// The effect of a terminal's record is in this group.
+    pub(crate) fn take_record(&mut self, terminal: &TerminalName, record: Record, now: Now) {
+        let (through, is_news) = self.acks.take(terminal, record, now.tick);
+        self.acknowledge(terminal, through, is_news, now);
+    }
+
+    /// What is to be committed now, and then to be sent.
+    pub(crate) fn take_group(&mut self, now: Now) -> Group {
+        let mut group = std::mem::take(&mut self.group);
+        for transaction in &self.touched {
+            let Some(kept) = self.sales.get_mut(transaction) else {
+                continue;
+            };
+            match kept.take_change(now.utc) {
+                Ok(change) => group.changes.extend(change),
+                Err(error) => tracing::error!(%transaction, %error, "a sale has no JSON form"),
+            }
+        }
+        group
+    }
+
+    /// The group is on the disk: what only waits need not stay in memory.
+    pub(crate) fn handle_committed(&mut self) {
+        for transaction in std::mem::take(&mut self.touched) {
+            let is_parked = |kept: &Kept| kept.sale.is_parked();
+            if self.sales.get(&transaction).is_some_and(is_parked)
+                && let Some(kept) = self.sales.remove(&transaction)
+            {
+                self.leave_terminal(&kept.sale);
+            }
+        }
+    }
+
+    pub(super) fn keep(&mut self, kept: Kept) {
+        let facts = kept.sale.facts();
+        let transaction = facts.transaction;
+        self.by_terminal
+            .entry(facts.terminal.clone())
+            .or_default()
+            .insert(transaction);
+        self.sales.insert(transaction, kept);
+    }
+
+    pub(super) fn of_terminal(&self, terminal: &TerminalName) -> Vec<TransactionId> {
+        let of_terminal = self.by_terminal.get(terminal);
+        of_terminal.into_iter().flatten().copied().collect()
+    }
+
+    /// One step of one sale, and everything that it queued. `None` without such a sale.
+    pub(super) fn step<R>(
+        &mut self,
+        transaction: TransactionId,
+        now: Now,
+        step: impl FnOnce(&mut Sale, &mut Turn<'_>) -> R,
+    ) -> Option<R> {
+        let kept = self.sales.get_mut(&transaction)?;
+        let gateway = self.ground.gateways.get(&kept.sale.facts().gateway);
+        let Some(gateway) = gateway else {
+            let gateway = &kept.sale.facts().gateway;
+            metrics::refused("sale", "unknown_gateway", gateway.as_str());
+            return None;
+        };
+        let mut turn = Turn {
+            now,
+            entropy: &mut *self.entropy,
+            policy: &gateway.policy,
+        };
+        let result = step(&mut kept.sale, &mut turn);
+        self.absorb(transaction, now);
+        Some(result)
+    }
+
+    /// Drains what a sale queued into the group.
+    pub(super) fn absorb(&mut self, transaction: TransactionId, now: Now) {
+        self.touched.insert(transaction);
+        while let Some(output) = self
+            .sales
+            .get_mut(&transaction)
+            .and_then(|kept| kept.sale.poll_output())
+        {
+            if let Err(error) = self.absorb_one(transaction, output, now) {
+                let error = process::exit::one_line(&error);
+                tracing::error!(%transaction, error, "a message can't be said");
+            }
+        }
+        let wake = self.sales.get(&transaction).and_then(|kept| kept.sale.poll_timeout());
+        self.set_wake(transaction, wake);
+    }
+
+    fn absorb_one(
+        &mut self,
+        transaction: TransactionId,
+        output: Output,
+        now: Now,
+    ) -> Result<(), SpeakError> {
+        let Some(kept) = self.sales.get_mut(&transaction) else {
+            return Ok(());
+        };
+        match output {
+            Output::Event(event) => kept.draft.events.push(event),
+            Output::Entry(entry) => kept.draft.postings.extend(entry),
+            Output::Payment(payment) => kept.draft.payments.push(payment),
+            Output::Refund(refund) => kept.draft.refunds.push(refund),
+            Output::Withdraw(word) => kept.withdraw(word),
+            Output::Resend(word) => self.group.parcels.extend(kept.outbox.get(&word).cloned()),
+            Output::Receipt(mut receipt) => {
+                let terminal = receipt.terminal.clone();
+                receipt.previous = self.receipts.get(&terminal).copied();
+                let signed = self.ground.speaker.receipt(&receipt)?;
+                let digest = signed.digest();
+                kept.sale.keep_receipt(signed.clone());
+                self.receipts.insert(terminal.clone(), digest);
+                let note = TerminalNote::Receipt { terminal, digest };
+                self.group.notes.push(note);
+                self.say(transaction, &Output::ReceiptAgain(signed), now)?;
+            }
+            Output::Gateway { operation, nonce } => {
+                self.calls.asked(nonce, operation.as_str(), now.tick);
+                let facts = kept.sale.facts();
+                let platform = &self.ground.speaker.platform;
+                let call = (operation, nonce);
+                let request = super::gateway::request(platform, &facts.gateway, call, now.utc);
+                let parcel = self.ground.speaker.gateway_request(
+                    &facts.gateway,
+                    &request,
+                    facts.traceparent.as_ref(),
+                    &mut *self.entropy,
+                )?;
+                self.group.parcels.push(parcel);
+            }
+            word => self.say(transaction, &word, now)?,
+        }
+        Ok(())
+    }
+
+    /// A word: into the outbox with its exact bytes, and sent after the commit.
+    fn say(
+        &mut self,
+        transaction: TransactionId,
+        output: &Output,
+        now: Now,
+    ) -> Result<(), SpeakError> {
+        let Some(kept) = self.sales.get_mut(&transaction) else {
+            return Ok(());
+        };
+        let source: (&mut dyn Entropy, _) = (&mut *self.entropy, now.utc);
+        let said: Option<(Word, Parcel)> =
+            self.ground.speaker.word(kept.sale.facts(), output, source)?;
+        if let Some((word, parcel)) = said {
+            self.group.parcels.push(parcel.clone());
+            kept.put(word, parcel);
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, terminal: &TerminalName, through: Record, is_news: bool, now: Now) {
+        if is_news {
+            let terminal = terminal.clone();
+            let note = TerminalNote::Acknowledged {
+                terminal,
+                record: through,
+            };
+            self.group.notes.push(note);
+        }
+        let ack = Ack {
+            journal: through.journal,
+            through: through.sequence,
+        };
+        match speak::ack(terminal, ack, (&mut *self.entropy, now.utc)) {
+            Ok(parcel) => self.group.parcels.push(parcel),
+            Err(error) => tracing::error!(%error, "an acknowledgement can't be said"),
+        }
+    }
+
+    fn due(&self, now: Tick) -> Vec<TransactionId> {
+        self.timers
+            .iter()
+            .take_while(|(at, _)| *at <= now)
+            .map(|(_, transaction)| *transaction)
+            .collect()
+    }
+
+    fn set_wake(&mut self, transaction: TransactionId, wake: Option<Tick>) {
+        let before = match wake {
+            Some(at) => self.wakes.insert(transaction, at),
+            None => self.wakes.remove(&transaction),
+        };
+        if let Some(at) = before {
+            self.timers.remove(&(at, transaction));
+        }
+        if let Some(at) = wake {
+            self.timers.insert((at, transaction));
+        }
+    }
+
+    fn leave_terminal(&mut self, sale: &Sale) {
+        let terminal = &sale.facts().terminal;
+        if let Some(of_terminal) = self.by_terminal.get_mut(terminal) {
+            of_terminal.remove(&sale.transaction());
+            if of_terminal.is_empty() {
+                self.by_terminal.remove(terminal);
+            }
+        }
+    }
+}

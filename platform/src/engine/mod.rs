@@ -1,0 +1,329 @@
+//! The engine: one task owns all open sales and the store. It drains what came in, applies each to
+//! its sale, commits the whole round once, and only then sends and acknowledges (R11).
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | [`intake`] | from bytes to something believed |
+//! | [`apply`] | who may move which sale |
+//! | [`core`] | all open sales, their deadlines, the round in the making |
+//! | [`speak`] | from claims to signed bytes |
+//! | [`group`] | what one commit holds |
+//! | [`writer`] | the store's thread |
+//! | [`acks`] | which journal records are committed |
+//! | [`gateway`] | payment servers |
+
+mod acks;
+mod apply;
+mod core;
+mod gateway;
+mod group;
+mod intake;
+mod speak;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use process::clock::Clock;
+use process::entropy::SystemEntropy;
+use protocol::id::{PlatformId, TransactionId};
+use protocol::signed::SigningKey;
+use protocol::topic::Filter;
+use protocol_client::{Client, Delivery, Event, Incoming, Options, PublishError};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use self::core::{Core, Ground};
+use self::intake::Intake;
+use self::speak::{Parcel, Speaker};
+use self::writer::{Writer, WriterError};
+use crate::config;
+use crate::metrics;
+use crate::registry::Registry;
+use crate::sale::{Timeouts, UncertainPolicy};
+use crate::store::Store;
+
+pub(crate) use self::writer::WriterError as EngineError;
+
+/// Inputs of one round. A sync costs 0.2 to 5 ms and is shared by all of them; above 256 the first
+/// one would wait for the last one's signature.
+const ROUND_MAX: usize = 256;
+
+/// Inputs that wait for the next round: two rounds. What is beyond waits at the broker.
+const INPUTS_MAX: usize = 512;
+
+/// Rounds whose messages wait for the connection. Publishing is quicker than committing; when it
+/// is not, the engine waits with it.
+const SENDS_MAX: usize = 16;
+
+/// From one attempt to reach the store to the next, after it failed.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// What an engine is made of.
+pub(crate) struct Setup<S> {
+    pub(crate) platform: PlatformId,
+    pub(crate) key: SigningKey,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) gateways: Vec<config::Gateway>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) uncertain: UncertainPolicy,
+    pub(crate) store: S,
+}
+
+/// A running engine.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    task: JoinHandle<()>,
+    client: Client,
+}
+
+impl Handle {
+    /// Whether it is connected to the broker.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.client.is_connected()
+    }
+
+    /// A client to look at the connection with, beyond the handle's own life.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Returns once the last round is committed and sent, after `shutdown`.
+    pub(crate) async fn finished(self) {
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the engine ended by itself");
+        }
+    }
+}
+
+/// Loads what is open, connects, and runs until `shutdown`; the round in hand is finished.
+///
+/// `options` need no subscriptions.
+pub(crate) async fn start<S: Store>(
+    setup: Setup<S>,
+    options: Options,
+    clock: Clock,
+    shutdown: CancellationToken,
+) -> Result<Handle, EngineError> {
+    let gateways = gateway::gateways(&setup.gateways, &setup.timeouts, setup.uncertain);
+    let ground = Ground {
+        speaker: Speaker {
+            platform: setup.platform.clone(),
+            key: setup.key,
+        },
+        registry: setup.registry,
+        gateways,
+        store_epoch: setup.store.epoch(),
+        serial: setup.store.starts(),
+    };
+    let writer = Writer::start(setup.store)?;
+    let entropy = SystemEntropy::new();
+    let mut engine = Engine {
+        core: Core::new(ground, Box::new(entropy.clone())),
+        writer,
+        clock,
+    };
+    engine.load_open().await?;
+    let options = options
+        .subscribe(Filter::all_up())
+        .subscribe(Filter::gateway_responses(&setup.platform))
+        .subscribe(Filter::gateway_events(&setup.platform));
+    // The client ends after the engine, so that the last round is still sent.
+    let client_end = CancellationToken::new();
+    let (client, incoming) = protocol_client::start(options, entropy, client_end.clone());
+    let task = tokio::spawn(engine.run(client.clone(), incoming, shutdown, client_end));
+    Ok(Handle { task, client })
+}
+
+struct Engine {
+    core: Core,
+    writer: Writer,
+    clock: Clock,
+}
+
+impl Engine {
+    async fn run(
+        mut self,
+        client: Client,
+        incoming: Incoming,
+        shutdown: CancellationToken,
+        client_end: CancellationToken,
+    ) {
+        let (inputs, mut inbox) = mpsc::channel(INPUTS_MAX);
+        let (sends, outbox) = mpsc::channel(SENDS_MAX);
+        let pump = tokio::spawn(pump(incoming, inputs));
+        let publisher = tokio::spawn(publish(client, outbox));
+        let mut round = Vec::with_capacity(ROUND_MAX);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                count = inbox.recv_many(&mut round, ROUND_MAX) => if count == 0 { break },
+                () = self.clock.until(self.core.poll_timeout()) => {}
+            }
+            metrics::queued(inbox.len());
+            self.handle_round(&mut round, &sends).await;
+        }
+        drop(sends);
+        drain(publisher, "publisher").await;
+        client_end.cancel();
+        drop(inbox);
+        drain(pump, "pump").await;
+    }
+
+    /// One round: believe, load, apply, commit, send, acknowledge.
+    async fn handle_round(&mut self, round: &mut Vec<Event>, sends: &mpsc::Sender<Vec<Parcel>>) {
+        let deliveries = match self.prepare(round).await {
+            Ok(deliveries) => deliveries,
+            Err(error) => return self.recover(&error).await,
+        };
+        let now = self.clock.now();
+        let mut group = self.core.take_group(now);
+        if group.needs_commit() {
+            group = match self.writer.commit(group).await {
+                Ok(committed) => committed,
+                Err(error) => return self.recover(&error).await,
+            };
+        }
+        self.core.handle_committed();
+        for delivery in deliveries {
+            delivery.ack();
+        }
+        if !group.parcels.is_empty() && sends.send(group.parcels).await.is_err() {
+            tracing::error!("the publisher has ended");
+        }
+    }
+
+    /// Applies everything that came in or is due; nothing of it has left the process yet.
+    async fn prepare(&mut self, round: &mut Vec<Event>) -> Result<Vec<Delivery>, WriterError> {
+        let mut deliveries = Vec::with_capacity(round.len());
+        let mut taken = Vec::with_capacity(round.len());
+        for event in round.drain(..) {
+            match event {
+                Event::Connected => {
+                    metrics::connected(true);
+                    self.core.handle_connected();
+                }
+                Event::Disconnected => metrics::connected(false),
+                Event::Delivery(delivery) => {
+                    taken.push(self.take(&delivery));
+                    deliveries.push(delivery);
+                }
+            }
+        }
+        let watched = self.core.due_elsewhere(self.clock.now().tick);
+        let mut wanted = watched.clone();
+        wanted.extend(taken.iter().flat_map(|taken| self.core.wanted(&taken.intent)));
+        self.load(wanted).await?;
+        let now = self.clock.now();
+        for taken in taken {
+            self.core.apply(taken.intent, now);
+            if let Some((terminal, record)) = taken.record {
+                self.core.take_record(&terminal, record, now);
+            }
+        }
+        self.core.handle_timeout(&watched, now);
+        Ok(deliveries)
+    }
+
+    fn take(&self, delivery: &Delivery) -> intake::Taken {
+        let ground = &self.core.ground;
+        let intake = Intake {
+            platform: &ground.speaker.platform,
+            registry: &ground.registry,
+            gateways: &ground.gateways,
+        };
+        let taken = intake.take(&delivery.topic, &delivery.payload, delivery.retained);
+        if let Some((what, reason)) = taken.refused {
+            metrics::refused(what, reason, &delivery.topic.to_string());
+        }
+        taken
+    }
+
+    async fn load(&mut self, mut wanted: Vec<TransactionId>) -> Result<(), WriterError> {
+        wanted.sort_unstable();
+        wanted.dedup();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let loaded = self.writer.load(wanted).await?;
+        let now = self.clock.now();
+        for (row, outbox) in loaded {
+            self.core.adopt(&row, outbox, now);
+        }
+        Ok(())
+    }
+
+    async fn load_open(&mut self) -> Result<(), WriterError> {
+        let registry = Arc::clone(&self.core.ground.registry);
+        let names = registry.terminals().map(|terminal| terminal.name.clone());
+        let opened = self.writer.open(names.collect()).await?;
+        self.core.forget();
+        let now = self.clock.now();
+        for terminal in &opened.terminals {
+            self.core.adopt_terminal(terminal);
+        }
+        for (row, outbox) in opened.sales {
+            self.core.adopt(&row, outbox, now);
+        }
+        Ok(())
+    }
+
+    /// Nothing of the round was committed, so nothing of it is sent or acknowledged, and memory is
+    /// ahead of the store: it is read again, as after a restart.
+    async fn recover(&mut self, error: &WriterError) {
+        report(error);
+        loop {
+            tokio::time::sleep(STORE_PAUSE).await;
+            match self.load_open().await {
+                Ok(()) => return,
+                Err(WriterError::Ended) => {
+                    tracing::error!("the store's thread has ended; nothing can be decided");
+                    return;
+                }
+                Err(error) => report(&error),
+            }
+        }
+    }
+}
+
+fn report(error: &WriterError) {
+    match error {
+        WriterError::Store(error) => metrics::commit_failed(error),
+        WriterError::Ended | WriterError::Thread(_) => tracing::error!(%error, "no store"),
+    }
+}
+
+/// From the client to the bounded queue, so that a round can take all that waits.
+async fn pump(mut incoming: Incoming, inputs: mpsc::Sender<Event>) {
+    while let Some(event) = incoming.next().await {
+        if inputs.send(event).await.is_err() {
+            break;
+        }
+    }
+}
+
+/// Hands committed messages over, in order. What is lost here is in the outbox, or is asked again.
+async fn publish(client: Client, mut outbox: mpsc::Receiver<Vec<Parcel>>) {
+    while let Some(parcels) = outbox.recv().await {
+        for Parcel { topic, payload } in parcels {
+            match client.publish(topic.clone(), payload).await {
+                Ok(()) => {}
+                Err(PublishError::Disconnected | PublishError::Full) => {
+                    tracing::debug!(%topic, "not connected; it is sent again after the next connection");
+                }
+                Err(PublishError::TooLarge) => tracing::error!(%topic, "a message is too large"),
+            }
+        }
+    }
+}
+
+async fn drain(task: JoinHandle<()>, name: &'static str) {
+    if let Err(error) = task.await {
+        tracing::error!(%error, name, "a task of the engine ended by itself");
+    }
+}

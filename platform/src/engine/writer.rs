@@ -1,0 +1,138 @@
+//! The store's own thread: every call of it blocks, and only one may change it.
+
+use protocol::id::TransactionId;
+use protocol::topic::TerminalName;
+use tokio::sync::{mpsc, oneshot};
+
+use super::group::Group;
+use crate::metrics;
+use crate::store::{OutboxRow, SaleRow, Store, StoreError, TerminalRow};
+
+/// The engine waits for each answer before it asks again: one job is all there ever is.
+const JOBS_MAX: usize = 1;
+
+/// Sales per read at the start.
+const PAGE: usize = 1_000;
+
+/// A sale and what it has in the outbox.
+pub(crate) type Loaded = (SaleRow, Vec<OutboxRow>);
+
+/// Why a job was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriterError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the store's thread has ended")]
+    Ended,
+    #[error("can't start the store's thread")]
+    Thread(#[source] std::io::Error),
+}
+
+enum Job {
+    Commit(Box<Group>, oneshot::Sender<Result<Box<Group>, StoreError>>),
+    Load(Vec<TransactionId>, oneshot::Sender<Result<Vec<Loaded>, StoreError>>),
+    Open(Vec<TerminalName>, oneshot::Sender<Result<Opened, StoreError>>),
+}
+
+/// Everything that is open.
+pub(crate) struct Opened {
+    pub(crate) sales: Vec<Loaded>,
+    pub(crate) terminals: Vec<TerminalRow>,
+}
+
+/// The way to the store's thread. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Writer {
+    pub(crate) fn start<S: Store>(store: S) -> Result<Self, WriterError> {
+        let (jobs, inbox) = mpsc::channel(JOBS_MAX);
+        std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || work(store, inbox))
+            .map_err(WriterError::Thread)?;
+        Ok(Self { jobs })
+    }
+
+    /// All of the group or nothing of it; returns once it is on the disk.
+    pub(crate) async fn commit(&self, group: Group) -> Result<Group, WriterError> {
+        let committed = self.ask(|reply| Job::Commit(Box::new(group), reply)).await?;
+        Ok(*committed)
+    }
+
+    pub(crate) async fn load(&self, wanted: Vec<TransactionId>) -> Result<Vec<Loaded>, WriterError> {
+        self.ask(|reply| Job::Load(wanted, reply)).await
+    }
+
+    pub(crate) async fn open(&self, terminals: Vec<TerminalName>) -> Result<Opened, WriterError> {
+        self.ask(|reply| Job::Open(terminals, reply)).await
+    }
+
+    async fn ask<R>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<R, StoreError>>) -> Job,
+    ) -> Result<R, WriterError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.jobs.send(job(reply)).await;
+        sent.map_err(|_| WriterError::Ended)?;
+        Ok(answer.await.map_err(|_| WriterError::Ended)??)
+    }
+}
+
+fn work<S: Store>(mut store: S, mut inbox: mpsc::Receiver<Job>) {
+    while let Some(job) = inbox.blocking_recv() {
+        let is_heard = match job {
+            Job::Commit(group, reply) => reply.send(commit(&mut store, group)).is_ok(),
+            Job::Load(wanted, reply) => reply.send(load(&store, &wanted)).is_ok(),
+            Job::Open(terminals, reply) => reply.send(open(&store, &terminals)).is_ok(),
+        };
+        if !is_heard {
+            tracing::debug!("nobody waits for the store's answer");
+        }
+    }
+}
+
+fn commit<S: Store>(store: &mut S, group: Box<Group>) -> Result<Box<Group>, StoreError> {
+    let clock = process::clock::Clock::system();
+    let began = clock.now().tick;
+    for identity in &group.identities {
+        store.put_identity(identity)?;
+    }
+    store.commit_all(&group.changes, &group.notes)?;
+    metrics::committed(&group.changes, clock.now().tick.since(began));
+    Ok(group)
+}
+
+fn load<S: Store>(store: &S, wanted: &[TransactionId]) -> Result<Vec<Loaded>, StoreError> {
+    let mut loaded = Vec::new();
+    for transaction in wanted {
+        if let Some(row) = store.sale(*transaction)? {
+            let outbox = store.outbox(Some(*transaction))?;
+            loaded.push((row, outbox));
+        }
+    }
+    Ok(loaded)
+}
+
+fn open<S: Store>(store: &S, names: &[TerminalName]) -> Result<Opened, StoreError> {
+    let mut sales = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.open_sales(after, PAGE)?;
+        let Some(last) = page.last() else {
+            break;
+        };
+        after = Some(last.transaction);
+        for row in page {
+            let outbox = store.outbox(Some(row.transaction))?;
+            sales.push((row, outbox));
+        }
+    }
+    let mut terminals = Vec::new();
+    for name in names {
+        terminals.extend(store.terminal(name)?);
+    }
+    Ok(Opened { sales, terminals })
+}
