@@ -37,6 +37,9 @@ pub struct Client {
 /// `shutdown`: what is queued is sent within two seconds, then comes DISCONNECT (so the broker
 /// drops the will).
 ///
+/// An owner with last words of its own (a terminal that closes its session) gives the client a
+/// token of its own and cancels it after them: from the shutdown on, publishes are refused.
+///
 /// Install the recorder ([`process::metrics::recorder`]) before, or this client counts nothing.
 pub fn start(
     options: Options,

@@ -150,6 +150,8 @@ mod tests {
     #[serde(rename_all = "lowercase")]
     enum Mode {
         Fast,
+        Limited(u32),
+        Shaped { rate: u32 },
     }
 
     struct Folder(tempfile::TempDir);
@@ -242,12 +244,31 @@ mod tests {
             ("[broker]\n", "sample.toml: .: missing field `name`; add it"),
             (
                 "name = 'x'\nmode = 'slow'\n",
-                "sample.toml: mode: unknown variant `slow`, expected `fast`; correct the value",
+                "sample.toml: mode: unknown variant `slow`, expected one of `fast`, `limited`, `shaped`; correct the value",
             ),
         ];
         for (content, line) in cases {
             assert_eq!(Folder::with(content).error(&[]), line);
         }
+    }
+
+    #[test]
+    fn variants_with_content_are_tables_of_one_entry() {
+        let mode = |text: &str| {
+            let folder = Folder::with(&format!("name = 'x'\nmode = {text}\n"));
+            folder.load(&[]).unwrap().mode
+        };
+        assert_eq!(mode("'fast'"), Some(Mode::Fast));
+        assert_eq!(mode("{ limited = 5 }"), Some(Mode::Limited(5)));
+        assert_eq!(
+            mode("{ shaped = { rate = 7 } }"),
+            Some(Mode::Shaped { rate: 7 })
+        );
+        let folder = Folder::with("name = 'x'\nmode = { limited = -1 }\n");
+        assert_eq!(
+            folder.error(&[]),
+            "sample.toml: mode.limited: invalid value: integer `-1`, expected u32; correct the value",
+        );
     }
 
     #[test]
