@@ -138,10 +138,14 @@ impl Client {
         mailbox: &mut mpsc::Receiver<Attachment>,
     ) -> Option<Attachment> {
         let expiry = Duration::from_millis(door.limits.session_expiry_ms);
-        tokio::select! {
+        let evicted = door.registry.begin_absence(&self.key);
+        let next = tokio::select! {
             next = timeout(expiry, mailbox.recv()) => next.ok().flatten(),
+            () = evicted.cancelled() => None,
             () = door.shutdown.cancelled() => None,
-        }
+        };
+        door.registry.end_absence(&self.key);
+        next
     }
 
     /// A connection begins. A clean one forgets what waited for the one before.
@@ -248,7 +252,10 @@ async fn open_terminal(
 }
 
 async fn open_service(door: &Door, inbox: mpsc::Sender<Message>) -> Result<Port, Refusal> {
-    let name = door.link_names.take().ok_or(Refusal::ServicesMax)?;
+    let Some(name) = door.link_names.take() else {
+        door.registry.evict_absent();
+        return Err(Refusal::ServicesMax);
+    };
     let opened = ServiceLink::open(&door.bus, name, inbox, &door.tasks).await;
     opened.map(Port::Service).map_err(|error| {
         tracing::error!(%error, "no router link for a service");

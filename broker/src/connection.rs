@@ -119,8 +119,9 @@ pub(crate) async fn drive(
         taken_at: now,
     };
     let end = connection.serve(mailbox).await;
-    connection.farewell(&end).await;
-    drop(attachment.permit);
+    // In the background: whoever takes over does not wait for a client that may be long gone.
+    let farewell = connection.farewell(end.close, attachment.permit);
+    door.tasks.spawn(farewell);
     end
 }
 
@@ -280,16 +281,15 @@ impl Connection<'_> {
     }
 
     /// Sends what is queued, unless that is what failed, and closes in order.
-    async fn farewell(&mut self, end: &End) {
-        if !matches!(end.close, Close::Vanished | Close::WriteStalled) {
-            let flushed = timeout(
-                FAREWELL_TIMEOUT,
-                self.writer.write_all_buf(&mut self.output),
-            );
-            if !matches!(flushed.await, Ok(Ok(()))) {
-                return;
+    fn farewell(self, close: Close, permit: ConnectionPermit) -> impl Future<Output = ()> + use<> {
+        let (mut reader, mut writer, mut output) = (self.reader, self.writer, self.output);
+        async move {
+            let is_reachable = !matches!(close, Close::Vanished | Close::WriteStalled);
+            let flushed = timeout(FAREWELL_TIMEOUT, writer.write_all_buf(&mut output));
+            if is_reachable && matches!(flushed.await, Ok(Ok(()))) {
+                part(&mut reader, &mut writer).await;
             }
-            part(&mut self.reader, &mut self.writer).await;
+            drop(permit);
         }
     }
 }

@@ -45,5 +45,5 @@ pub use authorization::Policy;
 pub use bus::RouterError;
 pub use config::{Config, Limits, Listener, Password, TlsFiles, User};
 pub use identity::{DirectoryError, Identity};
-pub use shell::{Broker, BuildError, build};
+pub use shell::{Broker, BuildError, build, check};
 pub use tls::TlsError;

@@ -1,2 +1,63 @@
-//! `paylatch-broker`.
-fn main() {}
+//! `paylatch-broker`: the broker as a process of its own.
+
+mod cli;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use broker::{BuildError, Config};
+use clap::Parser as _;
+use process::exit::{self, Code, Failure};
+
+use crate::cli::{Cli, Command};
+
+/// The router tells at info of each link; the broker tells the same of clients itself.
+const LOG_DEFAULT: &str = "info,rumqttd=error";
+
+fn main() -> ExitCode {
+    // Usage errors and --help end here, with clap's own words and our exit code.
+    let result = match Cli::try_parse() {
+        Ok(cli) => run(cli.command),
+        Err(error) => return exit_of(&error),
+    };
+    exit::report(result)
+}
+
+fn exit_of(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    match (error.use_stderr(), printed) {
+        (false, Ok(())) => ExitCode::SUCCESS,
+        _ => ExitCode::from(Code::Usage.as_u8()),
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new().context("the system gives no threads")?;
+    match command {
+        Command::Run { config } => runtime.block_on(serve(&config)),
+        Command::CheckConfig { config } => {
+            let loaded = process::config::load(Some(&config))?;
+            broker::check(&loaded).map_err(|error| failure(&config, &error))?;
+            println!("{}: good", config.display());
+            Ok(())
+        }
+    }
+}
+
+async fn serve(path: &Path) -> anyhow::Result<()> {
+    let config: Config = process::config::load(Some(path))?;
+    process::log::init(config.log, LOG_DEFAULT)?;
+    process::metrics::recorder();
+    let shutdown = process::shutdown::on_signal().context("signals can't be heard")?;
+    let broker = broker::build(config)
+        .await
+        .map_err(|error| failure(path, &error))?;
+    broker.run(shutdown).await;
+    Ok(())
+}
+
+fn failure(path: &Path, error: &BuildError) -> Failure {
+    let line = exit::one_line(error);
+    Failure::new(error.code(), format!("{}: {line}", path.display()))
+}

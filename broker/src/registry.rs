@@ -1,10 +1,11 @@
 //! Who is connected: sessions by client id, and the terminals among them by name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 
 use protocol::topic::{TerminalName, Topic};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::bus::lock;
 use crate::connection::Attachment;
@@ -41,8 +42,19 @@ struct TerminalInbox {
 struct Tables {
     sessions: HashMap<SessionKey, mpsc::Sender<Attachment>>,
     sessions_by_user: HashMap<String, usize>,
+    /// Kept sessions without a connection, the longest absent first.
+    absent: VecDeque<(SessionKey, CancellationToken)>,
     terminals: HashMap<TerminalName, Vec<TerminalInbox>>,
     numbers: u64,
+}
+
+impl Tables {
+    fn evict(&mut self, is_meant: impl Fn(&SessionKey) -> bool) {
+        let found = self.absent.iter().position(|(key, _)| is_meant(key));
+        if let Some((_, evicted)) = found.and_then(|index| self.absent.remove(index)) {
+            evicted.cancel();
+        }
+    }
 }
 
 /// Shared by all connections; every call is short and waits for nothing.
@@ -71,6 +83,7 @@ impl Registry {
         }
         let count = tables.sessions_by_user.entry(key.user.clone()).or_default();
         if *count >= self.sessions_per_user_max {
+            tables.evict(|absent| absent.user == key.user);
             return Entrance::Refused(Box::new(attachment));
         }
         *count += 1;
@@ -97,6 +110,27 @@ impl Registry {
             }
         }
         None
+    }
+
+    /// Notes that a kept session has no connection. The token ends it: those who are here come
+    /// before those who are not.
+    pub(crate) fn begin_absence(&self, key: &SessionKey) -> CancellationToken {
+        let evicted = CancellationToken::new();
+        let mut tables = lock(&self.tables);
+        tables.absent.push_back((key.clone(), evicted.clone()));
+        evicted
+    }
+
+    pub(crate) fn end_absence(&self, key: &SessionKey) {
+        lock(&self.tables)
+            .absent
+            .retain(|(absent, _)| absent != key);
+    }
+
+    /// Ends the session that is absent for longest, of whatever user: its place comes free in a
+    /// moment, so whoever was refused gets it at the next try.
+    pub(crate) fn evict_absent(&self) {
+        lock(&self.tables).evict(|_| true);
     }
 
     /// Delivers to a terminal from now on; the number is for [`Registry::remove_terminal`].

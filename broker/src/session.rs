@@ -231,9 +231,12 @@ impl Session {
             .bounds
             .subscriptions_max
             .saturating_sub(self.subscriptions.len());
-        let mut decided = Vec::with_capacity(filters.len());
+        let mut decided: Vec<(String, Option<Qos>)> = Vec::with_capacity(filters.len());
         for (filter, qos) in filters {
-            let is_new = !self.subscriptions.contains_key(&filter);
+            let is_new = !self.subscriptions.contains_key(&filter)
+                && !decided
+                    .iter()
+                    .any(|(known, granted)| *known == filter && granted.is_some());
             let granted = match self.subscribe_denial(&filter, is_new && room == 0) {
                 None => Some(qos),
                 Some(reason) => {

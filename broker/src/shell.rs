@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use process::exit::Code;
 use process::health::Health;
 use process::listen::ListenError;
 use protocol::topic::Filter;
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::authorization::Policy;
 use crate::bus::{self, Bus, Heard, RouterError, Uplink, UplinkDriver};
-use crate::config::Config;
+use crate::config::{Config, Listener};
 use crate::door::Door;
 use crate::gap::GapWatch;
 use crate::handshake;
@@ -69,17 +70,31 @@ impl std::fmt::Debug for Broker {
     }
 }
 
+impl BuildError {
+    /// Whose matter it is: the configuration's, or the machine's.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::NoListener
+            | Self::OpenPolicy { .. }
+            | Self::Directory(_)
+            | Self::Tls(_)
+            | Self::Listen(ListenError::Plaintext { .. }) => Code::Config,
+            Self::Listen(ListenError::Bind { .. }) => Code::Unavailable,
+            Self::Router(_) => Code::Software,
+        }
+    }
+}
+
 /// Reads all secrets and certificates, binds every port and starts the router.
 ///
 /// # Errors
 /// [`BuildError`], whose text names the field to mend. A taken port is [`BuildError::Listen`].
 pub async fn build(config: Config) -> Result<Broker, BuildError> {
     metrics::describe();
-    check(&config)?;
-    let directory = Directory::new(&config.users)?;
+    let prepared = prepare(&config)?;
     let mut listeners = Vec::new();
-    for listener in &config.listen {
-        let acceptor = listener.tls.as_ref().map(tls::acceptor).transpose()?;
+    for (listener, acceptor) in config.listen.iter().zip(prepared.acceptors) {
         let allow_plaintext = config.allow_plaintext || acceptor.is_some();
         let bound = process::listen::bind(listener.address, allow_plaintext).await?;
         listeners.push((bound, acceptor));
@@ -92,7 +107,7 @@ pub async fn build(config: Config) -> Result<Broker, BuildError> {
         Some(address) => Some(process::listen::bind(address, config.allow_plaintext).await?),
         None => None,
     };
-    let (door, uplink, dispatcher) = start(&config, directory)
+    let (door, uplink, dispatcher) = start(&config, prepared.directory)
         .await
         .map_err(BuildError::Router)?;
     Ok(Broker {
@@ -106,21 +121,43 @@ pub async fn build(config: Config) -> Result<Broker, BuildError> {
     })
 }
 
-/// What can be told without touching anything: for `check-config` too.
-pub(crate) fn check(config: &Config) -> Result<(), BuildError> {
+/// Reads secrets and certificates and judges the rest, without binding anything.
+///
+/// # Errors
+/// What [`build`] would say, but for what the machine says to a port.
+pub fn check(config: &Config) -> Result<(), BuildError> {
+    prepare(config).map(|_| ())
+}
+
+struct Prepared {
+    directory: Directory,
+    acceptors: Vec<Option<TlsAcceptor>>,
+}
+
+fn prepare(config: &Config) -> Result<Prepared, BuildError> {
     if config.listen.is_empty() {
         return Err(BuildError::NoListener);
     }
-    let exposed = config
+    for Listener { address, tls } in &config.listen {
+        let address = *address;
+        let is_exposed = !address.ip().to_canonical().is_loopback();
+        if is_exposed && config.policy == Policy::Open {
+            return Err(BuildError::OpenPolicy { address });
+        }
+        if is_exposed && tls.is_none() && !config.allow_plaintext {
+            return Err(ListenError::Plaintext { address }.into());
+        }
+    }
+    let acceptors = config
         .listen
         .iter()
-        .find(|listener| !listener.address.ip().to_canonical().is_loopback());
-    match exposed {
-        Some(listener) if config.policy == Policy::Open => Err(BuildError::OpenPolicy {
-            address: listener.address,
-        }),
-        Some(_) | None => Ok(()),
-    }
+        .map(|listener| listener.tls.as_ref().map(tls::acceptor).transpose())
+        .collect::<Result<_, _>>()?;
+    let directory = Directory::new(&config.users)?;
+    Ok(Prepared {
+        directory,
+        acceptors,
+    })
 }
 
 async fn start(
@@ -157,7 +194,7 @@ impl Broker {
             health_listener,
             uplink,
             dispatcher,
-            ..
+            addresses,
         } = self;
         let stop_bus = CancellationToken::new();
         let mut uplink = tokio::spawn(uplink.run());
@@ -165,7 +202,14 @@ impl Broker {
         for (listener, acceptor) in listeners {
             door.tasks.spawn(accept(door.clone(), listener, acceptor));
         }
+        let metrics_address = health_listener.as_ref().and_then(|it| it.local_addr().ok());
+        if let Some(address) = metrics_address {
+            tracing::info!(%address, "health and metrics");
+        }
         let serving_health = serve_health(health_listener, health.clone(), door.shutdown.clone());
+        for address in &addresses {
+            tracing::info!(%address, "listening");
+        }
         health.set(ROUTER_CHECK, Ok(()));
         health.set(LISTENERS_CHECK, Ok(()));
 
@@ -187,6 +231,7 @@ impl Broker {
             settle("uplink", uplink).await;
         }
         settle("health", serving_health).await;
+        tracing::info!("stopped");
     }
 }
 
