@@ -1,6 +1,7 @@
 //! The one place where something that happened becomes a log line and a counter.
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use protocol::id::{PlatformId, TransactionId};
 
 use crate::machine::Note;
 
@@ -53,49 +54,57 @@ pub(crate) fn describe() {
 
 pub(crate) fn note(note: &Note) {
     match note {
-        Note::RequestRefused { reason } => {
-            tracing::warn!(reason, "request refused");
-            counter!(REQUESTS_REFUSED, "reason" => *reason).increment(1);
-        }
+        Note::RequestRefused { reason } => request_refused(reason),
         Note::Answered {
             platform,
             operation,
             result,
             order,
-        } => {
-            let order = order.map(|order| order.to_string());
-            tracing::debug!(%platform, operation, result, order, "answered");
-            counter!(ANSWERS, "operation" => *operation, "result" => *result).increment(1);
-        }
-        Note::AnswerWithheld { operation, reason } => {
-            tracing::info!(operation, reason, "answer withheld");
-            counter!(ANSWERS_WITHHELD, "operation" => *operation, "reason" => *reason).increment(1);
-        }
-        Note::Pressed { press, result } => {
-            tracing::debug!(press, result, "payer pressed");
-            counter!(PRESSES, "press" => *press, "result" => *result).increment(1);
-        }
-        Note::OrderCreated { order } => {
-            tracing::info!(%order, "order created");
-            counter!(ORDERS).increment(1);
-        }
-        Note::PaymentBooked { order, payment } => {
-            tracing::info!(%order, payment, "payment booked");
-            counter!(PAYMENTS).increment(1);
-        }
-        Note::OrderClosed { order } => {
-            tracing::info!(%order, "order closed");
-            counter!(ORDERS_CLOSED).increment(1);
-        }
-        Note::Refunded { order } => {
-            tracing::info!(%order, "refunded");
-            counter!(REFUNDS).increment(1);
-        }
-        Note::Unsendable { reason } => {
-            tracing::error!(reason, "message can't be made");
-            counter!(PUBLISHES_LOST).increment(1);
-        }
+        } => answered(platform, operation, result, *order),
+        Note::AnswerWithheld { operation, reason } => answer_withheld(operation, reason),
+        Note::Pressed { press, result } => pressed(press, result),
+        Note::OrderCreated { order } => order_event(ORDERS, "order created", *order),
+        Note::OrderClosed { order } => order_event(ORDERS_CLOSED, "order closed", *order),
+        Note::PaymentBooked { order } => order_event(PAYMENTS, "payment booked", *order),
+        Note::Refunded { order } => order_event(REFUNDS, "refunded", *order),
+        Note::Unsendable { reason } => unsendable(reason),
     }
+}
+
+fn request_refused(reason: &'static str) {
+    tracing::warn!(reason, "request refused");
+    counter!(REQUESTS_REFUSED, "reason" => reason).increment(1);
+}
+
+fn answered(
+    platform: &PlatformId,
+    operation: &'static str,
+    result: &'static str,
+    order: Option<TransactionId>,
+) {
+    let order = order.map(|order| order.to_string());
+    tracing::debug!(%platform, operation, result, order, "answered");
+    counter!(ANSWERS, "operation" => operation, "result" => result).increment(1);
+}
+
+fn answer_withheld(operation: &'static str, reason: &'static str) {
+    tracing::info!(operation, reason, "answer withheld");
+    counter!(ANSWERS_WITHHELD, "operation" => operation, "reason" => reason).increment(1);
+}
+
+fn pressed(press: &'static str, result: &'static str) {
+    tracing::debug!(press, result, "payer pressed");
+    counter!(PRESSES, "press" => press, "result" => result).increment(1);
+}
+
+fn order_event(name: &'static str, event: &'static str, order: TransactionId) {
+    tracing::info!(%order, event, "ledger");
+    counter!(name).increment(1);
+}
+
+fn unsendable(reason: &str) {
+    tracing::error!(reason, "message can't be made");
+    counter!(PUBLISHES_LOST).increment(1);
 }
 
 pub(crate) fn publish_lost(error: &dyn std::error::Error) {

@@ -2,6 +2,7 @@
 //! is answered.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -9,6 +10,9 @@ use crate::ledger::Entry;
 
 /// The file in the data folder.
 pub(crate) const FILE_NAME: &str = "ledger.sqlite";
+
+/// How long to wait for another process that is just letting go of the file.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Grows with every change of the tables.
 const SCHEMA_VERSION: i64 = 1;
@@ -106,6 +110,7 @@ impl Store {
 /// WAL with FULL keeps every acknowledged commit over a power cut; the exclusive lock keeps a
 /// second server from answering out of the same ledger.
 fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.execute_batch(
         "PRAGMA locking_mode = EXCLUSIVE;
          PRAGMA journal_mode = WAL;

@@ -12,6 +12,7 @@ pub(crate) struct Statements(BTreeMap<PlatformId, Vec<StatementLine>>);
 
 /// Money that moved. Refunds carry a negative number of minor units, so that lines add up to the
 /// balance.
+#[derive(Clone, Copy)]
 pub(crate) struct Moved<'a> {
     pub(crate) kind: StatementKind,
     pub(crate) order: TransactionId,

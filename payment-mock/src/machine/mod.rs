@@ -77,7 +77,6 @@ pub(crate) enum Note {
     },
     PaymentBooked {
         order: TransactionId,
-        payment: String,
     },
     OrderCreated {
         order: TransactionId,
@@ -195,12 +194,9 @@ impl Machine {
             Entry::OrderCreated { create, .. } => Note::OrderCreated {
                 order: create.order,
             },
-            Entry::PaymentBooked { order, booking, .. } => {
+            Entry::PaymentBooked { order, .. } => {
                 self.counts.remove(&(*order, Step::Query));
-                Note::PaymentBooked {
-                    order: *order,
-                    payment: booking.payment.short(),
-                }
+                Note::PaymentBooked { order: *order }
             }
             Entry::OrderClosed { order, .. } => Note::OrderClosed { order: *order },
             Entry::Refunded { refund, .. } => Note::Refunded {

@@ -2,8 +2,6 @@
 //! the path is the only key, and the form token makes a press count once.
 
 mod headers;
-#[cfg(test)]
-pub(crate) mod tests;
 mod view;
 
 use axum::extract::rejection::FormRejection;

@@ -8,6 +8,8 @@ use protocol::time::Tick;
 use super::*;
 use crate::ledger::{Attempt, Closing, CreateRefusal, Entry, Phase};
 
+type Change = fn(&mut CreateOrder);
+
 fn changed(byte: u8, millis: u64) -> Output {
     Output::Changed {
         platform: platform(),
@@ -55,7 +57,7 @@ fn the_same_create_again_keeps_the_first_order_and_its_page() {
 
 #[test]
 fn an_order_number_with_other_content_is_refused() {
-    let changes: [fn(&mut CreateOrder); 5] = [
+    let changes: [Change; 5] = [
         |create| create.amount = money(451),
         |create| create.payee = "other".parse().unwrap(),
         |create| create.description.push('!'),
@@ -76,7 +78,7 @@ fn an_order_number_with_other_content_is_refused() {
 
 #[test]
 fn orders_outside_the_rules_are_refused_by_name() {
-    let rows: [(fn(&mut CreateOrder), GatewayRefusal); 6] = [
+    let rows: [(Change, GatewayRefusal); 6] = [
         (|create| create.amount = money(0), GatewayRefusal::Malformed),
         (|create| create.lifetime_ms = 0, GatewayRefusal::Malformed),
         (
