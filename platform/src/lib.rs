@@ -7,6 +7,7 @@
 mod api;
 pub mod audit;
 pub mod config;
+mod engine;
 mod ledger;
 mod metrics;
 mod registry;
