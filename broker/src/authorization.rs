@@ -123,3 +123,6 @@ fn covers(allowed: &str, filter: &str) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
