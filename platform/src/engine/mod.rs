@@ -29,12 +29,12 @@ use std::time::Duration;
 
 use process::clock::Clock;
 use process::entropy::SystemEntropy;
-use process::health::Health;
 use protocol::id::{PlatformId, TransactionId};
 use protocol::signed::SigningKey;
+use protocol::topic::Filter;
 use protocol_client::{Client, Delivery, Event, Incoming, Options, PublishError};
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::core::{Core, Ground};
@@ -78,25 +78,35 @@ pub(crate) struct Setup<S> {
 #[derive(Debug)]
 pub(crate) struct Handle {
     task: JoinHandle<()>,
+    client: Client,
 }
 
 impl Handle {
+    /// Whether it is connected to the broker.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.client.is_connected()
+    }
+
+    /// A client to look at the connection with, beyond the handle's own life.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// Returns once the last round is committed and sent, after `shutdown`.
-    ///
-    /// # Errors
-    /// When the task was broken off.
-    pub(crate) async fn finished(self) -> Result<(), JoinError> {
-        self.task.await
+    pub(crate) async fn finished(self) {
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the engine ended by itself");
+        }
     }
 }
 
 /// Loads what is open, connects, and runs until `shutdown`; the round in hand is finished.
 ///
-/// `options` carry the subscriptions. `health` learns of `broker` and `store`.
+/// `options` need no subscriptions.
 pub(crate) async fn start<S: Store>(
     setup: Setup<S>,
     options: Options,
-    (clock, health): (Clock, Health),
+    clock: Clock,
     shutdown: CancellationToken,
 ) -> Result<Handle, EngineError> {
     let gateways = gateway::gateways(&setup.gateways, &setup.timeouts, setup.uncertain);
@@ -116,21 +126,23 @@ pub(crate) async fn start<S: Store>(
         core: Core::new(ground, Box::new(entropy.clone())),
         writer,
         clock,
-        health,
     };
     engine.load_open().await?;
+    let options = options
+        .subscribe(Filter::all_up())
+        .subscribe(Filter::gateway_responses(&setup.platform))
+        .subscribe(Filter::gateway_events(&setup.platform));
     // The client ends after the engine, so that the last round is still sent.
     let client_end = CancellationToken::new();
     let (client, incoming) = protocol_client::start(options, entropy, client_end.clone());
-    let task = tokio::spawn(engine.run(client, incoming, shutdown, client_end));
-    Ok(Handle { task })
+    let task = tokio::spawn(engine.run(client.clone(), incoming, shutdown, client_end));
+    Ok(Handle { task, client })
 }
 
 struct Engine {
     core: Core,
     writer: Writer,
     clock: Clock,
-    health: Health,
 }
 
 impl Engine {
@@ -194,13 +206,9 @@ impl Engine {
             match event {
                 Event::Connected => {
                     metrics::connected(true);
-                    self.health.set("broker", Ok(()));
                     self.core.handle_connected();
                 }
-                Event::Disconnected => {
-                    metrics::connected(false);
-                    self.health.set("broker", Err("no connection".to_owned()));
-                }
+                Event::Disconnected => metrics::connected(false),
                 Event::Delivery(delivery) => {
                     taken.push(self.take(&delivery));
                     deliveries.push(delivery);
@@ -269,11 +277,10 @@ impl Engine {
     /// ahead of the store: it is read again, as after a restart.
     async fn recover(&mut self, error: &WriterError) {
         report(error);
-        self.health.set("store", Err(error.to_string()));
         loop {
             tokio::time::sleep(STORE_PAUSE).await;
             match self.load_open().await {
-                Ok(()) => return self.health.set("store", Ok(())),
+                Ok(()) => return,
                 Err(WriterError::Ended) => {
                     tracing::error!("the store's thread has ended; nothing can be decided");
                     return;
