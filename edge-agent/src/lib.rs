@@ -5,18 +5,26 @@
 //! |---|---|
 //! | `machine` | every decision; no I/O, no clock, no randomness |
 //! | `journal` | what must survive a power cut |
-//! | `linkage` | the devices |
+//! | [`linkage`] | the devices |
 //! | `page` | what the payer sees |
 //! | `desk` | the handle from the page to the machine |
 //! | `shell` | the task that owns the machine, and all I/O around it |
+//! | `agent` | one terminal, from its settings to its drain |
 //! | `doctor` | what an operator asks first |
+//! | [`cli`] | the program |
 
-mod config;
+mod agent;
+pub mod cli;
+pub mod config;
 mod desk;
 mod doctor;
 mod journal;
-mod linkage;
+pub mod linkage;
 mod machine;
 mod metrics;
 mod page;
 mod shell;
+
+pub use agent::{Agent, BuildError, Handle, Keys, build};
+pub use config::Config;
+pub use linkage::Switch;

@@ -1,1 +1,435 @@
-//! The task that owns the machine.
+//! The task that owns the machine, and all I/O around it. One input, all outputs, one sleep.
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | `start` | from files to a machine |
+//! | `writer` | the thread that writes the journal |
+
+pub(crate) mod start;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use process::clock::Clock;
+use process::entropy::SystemEntropy;
+use process::health::Health;
+use protocol::id::TransactionId;
+use protocol::message::{DeviceHealth, DeviceResult};
+use protocol::time::Tick;
+use protocol::topic::{TerminalName, Topic};
+use protocol_client::{Client, Delivery, Event, Incoming};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::desk::{Call, DeskError};
+use crate::linkage::Panel;
+use crate::machine::message::Message;
+use crate::machine::{CallId, DeliveryId, Inbound, Output, Terminal, Ticket};
+use crate::metrics;
+use start::{Identity, Opening, open_all};
+use writer::{Job, Writer, Written};
+
+/// Pause before a journal that failed is opened again: a full disk is not emptied any faster.
+const REOPEN_PAUSE: Duration = Duration::from_secs(5);
+
+/// Words of devices and files that may wait: one switching, one probe, one stored config.
+const DONE_MAX: usize = 16;
+
+/// What the task works with for its whole life.
+#[derive(Debug)]
+pub(crate) struct Shell {
+    pub(crate) identity: Identity,
+    pub(crate) clock: Clock,
+    pub(crate) panel: Arc<Panel>,
+    pub(crate) client: Client,
+    pub(crate) incoming: Incoming,
+    pub(crate) calls: mpsc::Receiver<Call>,
+    pub(crate) changes: Arc<watch::Sender<u64>>,
+    pub(crate) health: Health,
+    pub(crate) entropy: SystemEntropy,
+}
+
+/// What something outside has finished.
+#[derive(Debug)]
+enum Done {
+    Switched(TransactionId, Vec<DeviceResult>),
+    Probed(Vec<DeviceHealth>),
+    Stored(Ticket),
+}
+
+/// Why one machine's life ended.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Shutdown,
+    Journal,
+}
+
+/// One machine on one open journal.
+struct Run<'s> {
+    shell: &'s mut Shell,
+    machine: Terminal,
+    writer: Writer,
+    deliveries: BTreeMap<DeliveryId, Delivery>,
+    next_delivery: DeliveryId,
+    answers: BTreeMap<CallId, oneshot::Sender<Result<String, DeskError>>>,
+    next_call: CallId,
+    done: mpsc::Sender<Done>,
+    finished: mpsc::Receiver<Done>,
+    is_probing: bool,
+    seen_changes: u64,
+    has_failed: bool,
+}
+
+impl Shell {
+    /// Serves until `shutdown`. A journal that failed is opened anew and verified, again and
+    /// again; until that succeeds nothing is sold (R14).
+    pub(crate) async fn run(mut self, opening: Opening, shutdown: CancellationToken) {
+        let mut opening = Some(opening);
+        while !shutdown.is_cancelled() {
+            let open = match opening.take() {
+                Some(open) => open,
+                None => match self.reopen(&shutdown).await {
+                    Some(open) => open,
+                    None => continue,
+                },
+            };
+            if self.serve(open, &shutdown).await == End::Shutdown {
+                break;
+            }
+        }
+        self.panel.close().await;
+    }
+
+    async fn reopen(&mut self, shutdown: &CancellationToken) -> Option<Opening> {
+        let until = self.clock.now().tick + REOPEN_PAUSE;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return None,
+                () = self.clock.until(Some(until)) => break,
+                call = self.calls.recv() => drop(call),
+                event = self.incoming.next() => drop(event),
+            }
+        }
+        let site_config = self.identity.config.site_config_path();
+        match open_all(self.identity.place(), site_config).await {
+            Ok(opening) => Some(opening),
+            Err(error) => {
+                metrics::journal_failed(&error);
+                None
+            }
+        }
+    }
+
+    async fn serve(&mut self, opening: Opening, shutdown: &CancellationToken) -> End {
+        let is_damaged = opening.recovered.is_damaged;
+        let writer = match Writer::start(opening.journal, self.clock.clone()) {
+            Ok(writer) => writer,
+            Err(error) => {
+                metrics::journal_failed(&error);
+                return End::Journal;
+            }
+        };
+        let damaged = || Err("the journal is damaged: move it away".to_owned());
+        self.health
+            .set("journal", if is_damaged { damaged() } else { Ok(()) });
+        let now = self.clock.now();
+        let machine = self
+            .identity
+            .terminal(opening.recovered, now, &mut self.entropy);
+        let (done, finished) = mpsc::channel(DONE_MAX);
+        let mut run = Run {
+            shell: self,
+            machine,
+            writer,
+            deliveries: BTreeMap::new(),
+            next_delivery: 0,
+            answers: BTreeMap::new(),
+            next_call: 0,
+            done,
+            finished,
+            is_probing: false,
+            seen_changes: 0,
+            has_failed: false,
+        };
+        if run.shell.client.is_connected() {
+            run.connected();
+        }
+        let end = run.run(shutdown).await;
+        run.writer.close().await;
+        if end == End::Journal {
+            self.health
+                .set("journal", Err("a write or a sync failed".to_owned()));
+        }
+        end
+    }
+}
+
+impl Run<'_> {
+    async fn run(&mut self, shutdown: &CancellationToken) -> End {
+        loop {
+            self.drain();
+            if self.has_failed {
+                return End::Journal;
+            }
+            let deadline = self.machine.poll_timeout();
+            tokio::select! {
+                () = shutdown.cancelled() => return End::Shutdown,
+                Some(written) = self.writer.next() => self.written(written),
+                Some(done) = self.finished.recv() => self.finished(done),
+                event = self.shell.incoming.next() => match event {
+                    Some(event) => self.event(event),
+                    // The client ends only with the shutdown.
+                    None => return End::Shutdown,
+                },
+                Some(call) = self.shell.calls.recv() => self.call(call),
+                () = self.shell.clock.until(deadline) => {
+                    let now = self.shell.clock.now();
+                    self.machine.handle_timeout(now, &mut self.shell.entropy);
+                }
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.machine.poll_output() {
+            self.carry_out(output);
+        }
+        let changes = self.machine.changes();
+        if changes != self.seen_changes {
+            self.seen_changes = changes;
+            self.shell.changes.send_modify(|count| *count += 1);
+            self.report();
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Journal {
+                ticket,
+                records,
+                sync,
+            } => self.submit(Job::Append {
+                ticket,
+                records,
+                sync,
+            }),
+            Output::Compact { records } => self.submit(Job::Rewrite { records }),
+            Output::StoreConfig { ticket, config } => self.store(ticket, config.as_str()),
+            Output::Send(message) => self.send(&message),
+            Output::Acknowledge(delivery) => {
+                if let Some(delivery) = self.deliveries.remove(&delivery) {
+                    delivery.ack();
+                }
+            }
+            Output::Switch {
+                transaction,
+                devices,
+                not_after,
+            } => self.switch(transaction, devices, not_after),
+            Output::SwitchOff { devices } => {
+                let panel = Arc::clone(&self.shell.panel);
+                tokio::spawn(async move { panel.switch_off(&devices).await });
+            }
+            Output::Probe => self.probe(),
+            Output::Answer { call, result } => {
+                if let Some(answer) = self.answers.remove(&call) {
+                    reply(answer, result);
+                }
+            }
+            Output::Note(event) => metrics::record(&event),
+        }
+    }
+
+    fn submit(&mut self, job: Job) {
+        if !self.has_failed && !self.writer.submit(job) {
+            self.fail();
+        }
+    }
+
+    /// Nothing of what waits for the journal happens any more.
+    fn fail(&mut self) {
+        self.has_failed = true;
+        self.machine.handle_journal_failed();
+    }
+
+    fn written(&mut self, written: Written) {
+        match written {
+            Written::Done(ticket) => {
+                let now = self.shell.clock.now();
+                self.machine
+                    .handle_written(ticket, now, &mut self.shell.entropy);
+            }
+            Written::Failed(error) => {
+                metrics::journal_failed(&error);
+                self.fail();
+            }
+        }
+    }
+
+    fn finished(&mut self, done: Done) {
+        let now = self.shell.clock.now();
+        let entropy = &mut self.shell.entropy;
+        match done {
+            Done::Switched(transaction, results) => {
+                self.machine
+                    .handle_switched(transaction, results, now, entropy);
+            }
+            Done::Probed(health) => {
+                self.is_probing = false;
+                self.machine.handle_probed(health, now, entropy);
+            }
+            Done::Stored(ticket) => self.machine.handle_written(ticket, now, entropy),
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Connected => self.connected(),
+            Event::Disconnected => {
+                metrics::connected(false);
+                let reason = "no connection to the broker".to_owned();
+                self.shell.health.set("uplink", Err(reason));
+                self.machine.handle_disconnected();
+            }
+            Event::Delivery(delivery) => self.deliver(delivery),
+        }
+    }
+
+    fn connected(&mut self) {
+        metrics::connected(true);
+        self.shell.health.set("uplink", Ok(()));
+        let now = self.shell.clock.now();
+        self.machine.handle_connected(now, &mut self.shell.entropy);
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        let Topic::Down(name, kind) = delivery.topic.clone() else {
+            return delivery.ack();
+        };
+        if name != *self.name() {
+            return delivery.ack();
+        }
+        let id = self.next_delivery;
+        self.next_delivery += 1;
+        let payload = delivery.payload.clone();
+        let inbound = Inbound {
+            delivery: id,
+            kind,
+            payload: &payload,
+            retained: delivery.retained,
+        };
+        self.deliveries.insert(id, delivery);
+        let now = self.shell.clock.now();
+        self.machine
+            .handle_delivery(inbound, now, &mut self.shell.entropy);
+    }
+
+    fn call(&mut self, call: Call) {
+        let now = self.shell.clock.now();
+        let entropy = &mut self.shell.entropy;
+        let machine = &mut self.machine;
+        match call {
+            Call::Landing(answer) => reply(answer, machine.landing(now)),
+            Call::Accept(answer) => reply(answer, machine.handle_accept(now, entropy)),
+            Call::View(token, answer) => reply(answer, machine.handle_view(token, now, entropy)),
+            Call::Keep(token, answer) => reply(answer, machine.handle_keep(token, now)),
+            Call::Choose(token, lines, answer) => {
+                reply(answer, machine.handle_choose((token, lines), now, entropy));
+            }
+            Call::Cancel(token, answer) => {
+                reply(answer, machine.handle_cancel(token, now, entropy));
+            }
+            Call::GoPaying(token, answer) => {
+                let call = self.next_call;
+                self.next_call += 1;
+                self.answers.insert(call, answer);
+                machine.handle_go_paying((token, call), now, entropy);
+            }
+            Call::Returned(transaction, answer) => {
+                reply(answer, machine.handle_returned(transaction, now, entropy));
+            }
+        }
+    }
+
+    /// What is not taken now waits in the machine's outbox for its next turn.
+    fn send(&self, message: &Message) {
+        let (kind, payload) = match message.encode() {
+            Ok(encoded) => encoded,
+            Err(error) => return tracing::error!(%error, "a message has no form"),
+        };
+        let topic = Topic::Up(self.name().clone(), kind);
+        if let Err(error) = self.shell.client.try_publish(topic, payload) {
+            tracing::debug!(%error, kind = kind.as_str(), "message not handed over");
+        }
+    }
+
+    fn switch(
+        &self,
+        transaction: TransactionId,
+        devices: Vec<protocol::id::DeviceId>,
+        not_after: Tick,
+    ) {
+        let (panel, done) = (Arc::clone(&self.shell.panel), self.done.clone());
+        let clock = self.shell.clock.clone();
+        tokio::spawn(async move {
+            let start = clock.now().tick;
+            let results = panel.switch_on_until(&devices, Some(not_after)).await;
+            metrics::switched(clock.now().tick.since(start));
+            tell(&done, Done::Switched(transaction, results)).await;
+        });
+    }
+
+    fn probe(&mut self) {
+        if std::mem::replace(&mut self.is_probing, true) {
+            return;
+        }
+        let (panel, done) = (Arc::clone(&self.shell.panel), self.done.clone());
+        tokio::spawn(async move {
+            let health = panel.probe().await;
+            tell(&done, Done::Probed(health)).await;
+        });
+    }
+
+    /// A config that can't be kept is used all the same: it is signed, and the next start asks.
+    fn store(&self, ticket: Ticket, config: &str) {
+        let path = self.shell.identity.config.site_config_path();
+        let (done, text) = (self.done.clone(), format!("{config}\n"));
+        tokio::spawn(async move {
+            let name = path.display().to_string();
+            let replace = move || process::file::replace(&path, text.as_bytes());
+            match tokio::task::spawn_blocking(replace).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(path = name, %error, "can't keep the site config"),
+                Err(error) => tracing::warn!(%error, "can't keep the site config"),
+            }
+            tell(&done, Done::Stored(ticket)).await;
+        });
+    }
+
+    fn report(&self) {
+        let reason = self.machine.why_unavailable(self.shell.clock.now());
+        metrics::serving(reason.is_none());
+        let result = reason.map_or(Ok(()), |reason| Err(reason.to_owned()));
+        self.shell.health.set("serving", result);
+    }
+
+    const fn name(&self) -> &TerminalName {
+        &self.shell.identity.config.terminal
+    }
+}
+
+/// The page may have given up waiting.
+fn reply<T>(answer: oneshot::Sender<T>, value: T) {
+    if answer.send(value).is_err() {
+        tracing::debug!("nobody waits for the answer any more");
+    }
+}
+
+/// The machine may have gone; the journal then says what is to be said.
+async fn tell(done: &mpsc::Sender<Done>, word: Done) {
+    if done.send(word).await.is_err() {
+        tracing::warn!("a device's word came too late");
+    }
+}

@@ -92,7 +92,7 @@ impl<F: File> Journal<F> {
     /// read is written to the other half and synced before this returns; a damaged journal is left
     /// as it is and takes nothing more.
     pub(crate) fn open(
-        mut file: F,
+        file: F,
         size: u64,
         fresh_id: JournalId,
     ) -> Result<(Self, Opened), JournalError> {
@@ -123,6 +123,7 @@ impl<F: File> Journal<F> {
     }
 
     /// Bytes that are left in this half; see [`frame_size`].
+    #[cfg(test)]
     pub(crate) const fn room(&self) -> u64 {
         self.half_size.saturating_sub(self.end)
     }

@@ -169,7 +169,7 @@ impl Panel {
     }
 }
 
-fn check(configs: &[DeviceConfig]) -> Result<(), LinkageError> {
+pub(crate) fn check(configs: &[DeviceConfig]) -> Result<(), LinkageError> {
     if configs.len() > DEVICES_MAX {
         return Err(LinkageError::TooMany {
             count: configs.len(),

@@ -32,6 +32,11 @@ impl Terminal {
         }
     }
 
+    /// Why nothing can be sold now, if so.
+    pub(crate) fn why_unavailable(&self, now: Now) -> Option<&'static str> {
+        self.unavailable(now.tick)
+    }
+
     /// The one lease, for whoever asks first.
     pub(crate) fn handle_accept(
         &mut self,

@@ -9,6 +9,7 @@ mod site;
 mod uplink;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::id::{BootId, DeviceId, Entropy, JournalId, SessionId, TransactionId};
@@ -42,7 +43,7 @@ pub(crate) struct Setup {
     pub(crate) name: TerminalName,
     /// Whom order requests and results are for.
     pub(crate) platform: Audience,
-    pub(crate) key: SigningKey,
+    pub(crate) key: Arc<SigningKey>,
     /// The platform's pinned keys.
     pub(crate) keyring: Keyring,
     pub(crate) boot: BootId,
