@@ -61,7 +61,7 @@ fn offer(shop: &Shop) -> Markup {
         form method="post" action="/accept" {
             button { (texts::CONTINUE) }
         }
-        p class="soft" { br; (texts::AGREEMENT) }
+        p class="soft" { (texts::AGREEMENT) }
     }
 }
 

@@ -126,7 +126,8 @@ fn page(frame: Frame<'_>, screen: &Screen) -> Markup {
         main id="page" data-state=(screen.state) data-key=(screen.key) data-refresh=[screen.refresh]
             data-events=[events] data-resume=[screen.resume.then_some(1)]
             data-forget=[screen.forget.then_some(1)] {
-            (header(frame.shop))
+            // The headline of the offer is the merchant's name already.
+            @if screen.state != "free" { (header(frame.shop)) }
             div class="card" {
                 (mark(screen.tone))
                 h1 tabindex="-1" { (screen.headline) }

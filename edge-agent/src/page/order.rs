@@ -14,6 +14,10 @@ const SOON: u32 = 1;
 /// While the payment server is asked: each look is a payment notice too.
 const CHECKING: u32 = 3;
 
+/// While the payer chooses: without JavaScript each look empties the form, but keeps the lease,
+/// which wants one every 45 s.
+const CHOOSING: u32 = 40;
+
 /// While the payer reads, or pays elsewhere.
 const PATIENT: u32 = 10;
 
@@ -28,13 +32,11 @@ pub(super) fn choose(token: &SessionToken, items: &[Item], seconds_left: u64) ->
     } else {
         texts::CHOOSE
     };
-    // No refresh without JavaScript: it would empty the form under the payer's hands.
     Screen::new("choose", headline, Tone::Plain)
-        .live(None)
+        .live(Some(CHOOSING))
         .with_body(html! {
             form method="post" action={ "/s/" (token) "/choose" } {
                 @for item in items { (item_row(item, single)) }
-                br;
                 button { (texts::TO_THE_BILL) }
             }
             (cancel(token))
@@ -57,7 +59,7 @@ pub(super) fn bill(token: &SessionToken, quote: &Quote, seconds_left: u64) -> Sc
             (lines(&quote.lines))
             (parties(&quote.payee, &quote.place))
             (pay(token, quote))
-            @if !free { p class="soft" { br; (texts::PAY_ELSEWHERE) } }
+            @if !free { p class="soft" { (texts::PAY_ELSEWHERE) } }
             (cancel(token))
             (time_left(seconds_left))
         })
@@ -185,7 +187,7 @@ fn form(token: &SessionToken, action: &str, label: &str, plain: bool) -> Markup 
 
 fn time_left(seconds: u64) -> Markup {
     html! {
-        p class="soft" { br; (texts::TIME_LEFT) " " span data-left=(seconds) { (texts::countdown(seconds)) } }
+        p class="soft" { (texts::TIME_LEFT) " " span data-left=(seconds) { (texts::countdown(seconds)) } }
     }
 }
 

@@ -43,9 +43,9 @@ fn receipt_screen(screen: Screen, token: &SessionToken, receipt: &Receipt) -> Sc
         dl {
             @if let Some(payment) = &receipt.payment {
                 div { dt { (texts::PAID_AT) } dd { (instant(payment.paid_at)) } }
-                div { dt { (texts::PAYMENT) } dd { (payment.payment) } }
+                div { dt { (texts::PAYMENT) } dd class="id" { (payment.payment) } }
             }
-            div { dt { (texts::ORDER) } dd { (receipt.transaction) } }
+            div { dt { (texts::ORDER) } dd class="id" { (receipt.transaction) } }
         }
         a class="button plain" href={ "/s/" (token) "/receipt.json" } download="" {
             (texts::SAVE_RECEIPT)
@@ -82,7 +82,7 @@ pub(super) fn not_confirmed(reason: NotConfirmedReason, refund: Option<Standing>
 }
 
 pub(super) fn failed(outcome: LinkageOutcome, refund: Option<Standing>) -> Screen {
-    let screen = Screen::new("failed", texts::FAILED, Tone::Bad);
+    let screen = Screen::new("failed", texts::failed_headline(outcome), Tone::Bad);
     about_money(screen, texts::failed(outcome), refund, true)
 }
 
@@ -101,7 +101,8 @@ fn about_money(screen: Screen, lead: &str, refund: Option<Standing>, taken: bool
     let screen = Screen { key, ..screen }.with_body(html! {
         p { (lead) }
         @if let Some(money) = money { p class="note" { (money) } }
-        (start_again())
+        // Whose money is still out is not asked to begin anew.
+        @if settled { (start_again()) }
     });
     if settled {
         screen

@@ -29,10 +29,12 @@ pub(super) fn of(token: &SessionToken, view: &View) -> Screen {
         } => order::verifying(token, quote, *seconds, *declined),
         View::Actuating => order::actuating(),
         View::Done { quote, receipt } => outcome::done(token, quote.as_deref(), receipt.as_deref()),
-        View::NotConfirmed { reason, refund } => outcome::not_confirmed(*reason, *refund),
+        View::NotConfirmed { reason, refund, .. } => outcome::not_confirmed(*reason, *refund),
         View::Expired => outcome::expired(),
         View::Cancelled => outcome::cancelled(),
-        View::Failed { outcome, refund } => outcome::failed(*outcome, *refund),
+        View::Failed {
+            outcome, refund, ..
+        } => outcome::failed(*outcome, *refund),
         View::Unavailable { reason } => outcome::unavailable(reason),
     }
 }

@@ -77,7 +77,6 @@ pub(super) const CANCELLED_LEAD: &str = "You have not paid anything.";
 pub(super) const START_AGAIN: &str = "Start again";
 
 pub(super) const NOT_CONFIRMED: &str = "Payment not confirmed";
-pub(super) const FAILED: &str = "Something went wrong";
 pub(super) const DECLINED: &str = "Payment declined";
 
 pub(super) const GONE: &str = "This page has ended";
@@ -145,6 +144,16 @@ const fn off(reason: OffReason) -> &'static str {
     }
 }
 
+/// The headline over [`failed`].
+pub(super) const fn failed_headline(outcome: LinkageOutcome) -> &'static str {
+    match outcome {
+        LinkageOutcome::Done | LinkageOutcome::Uncertain { .. } => {
+            "We can't tell whether it worked"
+        }
+        LinkageOutcome::Failed | LinkageOutcome::Refused { .. } => "We could not switch it on",
+    }
+}
+
 /// Why the device is not on although it was paid.
 pub(super) const fn failed(outcome: LinkageOutcome) -> &'static str {
     match outcome {
@@ -168,7 +177,7 @@ pub(super) const fn standing(standing: Standing) -> &'static str {
         Standing::Declined => "No money was taken.",
         Standing::RefundPending => "Your money is on its way back.",
         Standing::Refunded => "Your money has been sent back.",
-        Standing::Review => "A person is looking at it. Please note the code below.",
+        Standing::Review => "A person is looking at it. The help number can tell you more.",
         Standing::Closed => "The order is closed. No money was taken.",
     }
 }
