@@ -1,0 +1,72 @@
+//! The whole system in one process, to look at, or to go through once.
+
+mod once;
+mod stay;
+mod timeline;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use payment_mock::Outcome;
+use tests::system::{Pace, Plan};
+
+/// Starts broker, platform, payment server and two terminals in this process, with their data in a
+/// temporary folder, and prints where their pages are. Ctrl-C ends it.
+#[derive(Debug, Parser)]
+#[command(name = "demo", after_help = EXAMPLES)]
+struct Arguments {
+    /// Let a scripted phone go through the pages once, print what happened when, and end. Exits 0
+    /// only if money and device ended as they must.
+    #[arg(long)]
+    once: bool,
+    /// How the payment server treats the order: paid, declined, never, late, twice, under, over,
+    /// wrong-payee, wrong-currency, no-answer, slow-answer.
+    #[arg(long, default_value = "paid", value_name = "OUTCOME")]
+    outcome: Outcome,
+    /// With --once: print the result as one line of JSON instead.
+    #[arg(long, requires = "once")]
+    json: bool,
+    /// First of the ports to listen on (broker, API, payment server, terminals). Without it: 7600,
+    /// or free ones with --once.
+    #[arg(long, value_name = "PORT")]
+    port_base: Option<u16>,
+    /// Print what the parts log.
+    #[arg(long)]
+    verbose: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  demo                        look at the pages in a browser
+  demo --once                 one whole payment, with the milliseconds between the steps
+  demo --once --outcome late  what happens to money that comes too late";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    if arguments.verbose {
+        process::log::init(process::log::Format::Text, "info")?;
+    }
+    let folder = tempfile::Builder::new()
+        .prefix("paylatch-demo-")
+        .tempdir()?;
+    let mut plan = Plan::new(folder.path())
+        .with_terminals(2)
+        .with_outcome(arguments.outcome);
+    plan.port_base = arguments.port_base;
+    if arguments.once {
+        once::run(plan, arguments.json).await
+    } else {
+        plan.pace = Pace::Real;
+        stay::run(plan).await
+    }
+}

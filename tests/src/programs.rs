@@ -1,0 +1,128 @@
+//! The separate programs, as an operator runs them: spawned, watched, killed.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use process::clock::Clock;
+use tokio::process::{Child, Command};
+
+use crate::phone::Phone;
+
+/// From spawn to ready: a cold start with a new database takes well below a second.
+const READY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// From SIGTERM to exit: each program drains within five seconds.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+
+const LOOK_INTERVAL: Duration = Duration::from_millis(25);
+
+/// A running program. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    name: String,
+    log: PathBuf,
+}
+
+impl Program {
+    /// Starts one of the workspace's programs; its output goes to `log`, which is appended to.
+    pub fn start(name: &str, arguments: &[&str], log: &Path) -> anyhow::Result<Self> {
+        Self::spawn(&binary(name)?, name, arguments, log)
+    }
+
+    /// Starts any program.
+    pub fn spawn(path: &Path, name: &str, arguments: &[&str], log: &Path) -> anyhow::Result<Self> {
+        let output = File::options().create(true).append(true).open(log)?;
+        let child = Command::new(path)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("{} does not start", path.display()))?;
+        Ok(Self {
+            child,
+            name: name.to_owned(),
+            log: log.to_owned(),
+        })
+    }
+
+    /// Waits until `url` answers 200, or the program has ended.
+    pub async fn wait_ready(&mut self, url: &str, clock: &Clock) -> anyhow::Result<()> {
+        let phone = Phone::new(clock.clone());
+        let deadline = clock.now().tick + READY_TIMEOUT;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended with {status}: {}", self.name, self.output());
+            }
+            if phone.open(url).await.is_ok_and(|page| page.status == 200) {
+                return Ok(());
+            }
+            if clock.now().tick >= deadline {
+                bail!("{} is not ready at {url}: {}", self.name, self.output());
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// SIGKILL: no code of the program runs after it.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
+        self.child
+            .kill()
+            .await
+            .with_context(|| format!("{} can't be killed", self.name))
+    }
+
+    /// SIGTERM, and the exit code.
+    pub async fn stop(mut self) -> anyhow::Result<i32> {
+        let pid = self
+            .child
+            .id()
+            .with_context(|| format!("{} has ended", self.name))?;
+        let kill = Command::new("kill")
+            .args(["-TERM", &pid.to_string()])
+            .status()
+            .await?;
+        anyhow::ensure!(kill.success(), "{} can't be told to stop", self.name);
+        self.wait(STOP_TIMEOUT).await
+    }
+
+    /// Waits for its end by itself, and the exit code.
+    pub async fn wait(&mut self, timeout: Duration) -> anyhow::Result<i32> {
+        let ended = tokio::time::timeout(timeout, self.child.wait()).await;
+        let status =
+            ended.with_context(|| format!("{} does not end: {}", self.name, self.output()))??;
+        status
+            .code()
+            .with_context(|| format!("{} was killed", self.name))
+    }
+
+    /// What it printed, over all its starts with the same log.
+    #[must_use]
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+/// The path of a program of the workspace, in the same profile as this process.
+pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let found = own
+        .ancestors()
+        .skip(1)
+        .take(3)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file());
+    found.with_context(|| format!("{name} is not built; run: cargo build --workspace --bins"))
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    Ok(listener.local_addr()?.port())
+}
