@@ -37,6 +37,7 @@ struct State {
     shown: u64,
     shutdown: CancellationToken,
     ends_at: Instant,
+    next_at: Instant,
     first: bool,
     _place: OwnedSemaphorePermit,
 }
@@ -57,6 +58,7 @@ pub(super) fn stream(
         shutdown,
         // The stream's own lifetime is no guard of anything; no machine sees it.
         ends_at: Instant::now() + LIFETIME,
+        next_at: Instant::now(),
         first: true,
         _place: place,
     };
@@ -71,20 +73,23 @@ impl State {
         if std::mem::take(&mut self.first) {
             return Some(Event::default().comment("open").retry(RETRY));
         }
-        let event = tokio::select! {
+        let changed = tokio::select! {
             () = self.shutdown.cancelled() => return None,
             () = sleep_until(self.ends_at) => return None,
             () = sleep(HEARTBEAT) => None,
-            changed = self.changes.wait_for(|version| *version != self.shown) => {
-                Some(*changed.ok()?)
-            }
+            changed = self.changes.wait_for(|version| *version != self.shown) => Some(changed.is_ok()),
         };
-        let Some(version) = event else {
-            return Some(self.heartbeat().await);
-        };
-        self.shown = version;
-        sleep(PACE).await;
-        Some(Event::default().id(version.to_string()).data("changed"))
+        match changed {
+            None => return Some(self.heartbeat().await),
+            // The machine has ended.
+            Some(false) => return None,
+            Some(true) => {}
+        }
+        sleep_until(self.next_at).await;
+        self.next_at = Instant::now() + PACE;
+        // What changed during the pause is told with it.
+        self.shown = *self.changes.borrow_and_update();
+        Some(Event::default().id(self.shown.to_string()).data("changed"))
     }
 
     /// A session that has ended tells the page so.

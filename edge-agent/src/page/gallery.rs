@@ -325,7 +325,7 @@ fn every_screen_is_whole_and_small() {
             "{name}"
         );
         assert!(
-            text.contains(&format!("<title>{} · ", screen.headline)),
+            text.contains(&format!("<title>{}", screen.headline)),
             "{name}"
         );
         assert!(

@@ -103,7 +103,7 @@ pub(super) fn document(frame: Frame<'_>, screen: &Screen) -> Markup {
                 @if let Some(seconds) = screen.refresh {
                     noscript { meta http-equiv="refresh" content=(seconds); }
                 }
-                title { (screen.headline) " · " (name) }
+                title { (screen.headline) @if screen.headline != name { " · " (name) } }
                 link rel="icon" href="data:,";
                 style { (PreEscaped(STYLE)) }
             }

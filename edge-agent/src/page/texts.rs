@@ -13,7 +13,6 @@ pub(super) const HELP: &str = "Help";
 pub(super) const CODE: &str = "Code";
 pub(super) const PAYEE: &str = "Paid to";
 pub(super) const PLACE: &str = "Place";
-pub(super) const TOTAL: &str = "Total";
 pub(super) const TIME_LEFT: &str = "Time left";
 
 pub(super) const SOLD_HERE: &str = "Sold here";
@@ -39,7 +38,6 @@ pub(super) const QUOTING_LEAD: &str = "This takes a moment.";
 pub(super) const BILL: &str = "Your bill";
 pub(super) const PAY_ELSEWHERE: &str = "You pay on the payment service's own page. This terminal never sees \
      your card or account.";
-pub(super) const NOTHING_TO_PAY: &str = "Nothing to pay";
 
 pub(super) const PAYING: &str = "Waiting for your payment";
 pub(super) const PAYING_LEAD: &str = "Pay on the payment page, then come back here. If you have paid \
