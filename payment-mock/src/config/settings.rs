@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use process::config::ConfigError;
 use process::exit::{Code, Failure};
+use process::keys::KeyError;
 use process::secret::SecretFile;
 use protocol::id::{GatewayId, PayeeId, PlatformId};
-use protocol::signed::{KeyId, Keyring, PublicKey};
+use protocol::signed::{KeyId, Keyring, PublicKey, SigningKey};
 use protocol_client::{BrokerAddress, ClientTls};
 use serde::Deserialize;
 
@@ -137,12 +138,21 @@ impl Default for LogSettings {
 }
 
 impl Settings {
-    /// Reads the file, what lies in `conf.d` beside it, and the environment.
+    /// Reads the file, what lies in `conf.d` beside it, and the environment. Relative paths count
+    /// from the folder of the file.
     ///
     /// # Errors
     /// One line with file, field and fix.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        process::config::load(Some(path))
+        let mut settings: Self = process::config::load(Some(path))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let broker = &mut settings.broker;
+        broker.password_file = SecretFile::new(folder.join(broker.password_file.path()));
+        broker.ca_file = broker.ca_file.as_ref().map(|file| folder.join(file));
+        settings.keys.signing_file = folder.join(&settings.keys.signing_file);
+        let data_folder = settings.ledger.data_folder.as_ref();
+        settings.ledger.data_folder = data_folder.map(|data| folder.join(data));
+        Ok(settings)
     }
 
     /// The values of these settings; reads the files they name.
@@ -177,6 +187,30 @@ impl Settings {
         config.refund_window = self.ledger.refund_window_ms.map(Duration::from_millis);
         config.data_folder = self.ledger.data_folder;
         Ok(config)
+    }
+}
+
+impl KeySettings {
+    /// Makes the key and, if need be, its folder.
+    ///
+    /// # Errors
+    /// There is a key already, or it can't be written.
+    pub fn create(&self) -> Result<SigningKey, KeyError> {
+        if let Some(folder) = self.signing_file.parent() {
+            std::fs::create_dir_all(folder).map_err(|source| KeyError::Write {
+                path: self.signing_file.clone(),
+                source,
+            })?;
+        }
+        process::keys::create(&self.signing_file)
+    }
+
+    /// Reads the key.
+    ///
+    /// # Errors
+    /// There is none, others may read it, or it is no key.
+    pub fn load(&self) -> Result<SigningKey, KeyError> {
+        process::keys::load(&self.signing_file)
     }
 }
 
@@ -251,3 +285,6 @@ fn checked_url(url: String) -> Result<String, Failure> {
 fn wrong(field: &str, reason: impl std::fmt::Display) -> Failure {
     Failure::new(Code::Config, format!("{field}: {reason}"))
 }
+
+#[cfg(test)]
+mod tests;

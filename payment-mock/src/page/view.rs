@@ -57,7 +57,7 @@ pub(crate) fn not_found() -> Markup {
     message(
         Tone::Bad,
         "There is no such payment",
-        "The address may be incomplete. Scan the code at the terminal again. Nothing was charged.",
+        "The address may be incomplete. Scan the code at the terminal again.",
     )
 }
 
@@ -140,13 +140,13 @@ fn paid(view: &CheckoutView) -> Markup {
         "Paid",
         &html! {
             (state(Tone::Good, "Paid"))
-            p.lead { "Thank you. " (view.payee_name) " is told by itself." }
+            p.lead { "Thank you. The terminal learns of it by itself; its page shows what happens next." }
             (amount(view.amount))
             @if !view.odd_payments.is_empty() {
                 div class="notice wait" {
                     strong { "What this test server booked" }
                     @for (money, payee) in &view.odd_payments {
-                        p { (money) " to account " span.code { (payee) } }
+                        p { (money) " to " span.code { (payee) } }
                     }
                 }
             }
@@ -182,7 +182,9 @@ fn message(tone: Tone, title: &str, text: &str) -> Markup {
 }
 
 fn amount(money: Money) -> Markup {
-    html! { p.amount { (money.decimal()) " " span { (money.currency()) } } }
+    // A number broken over two lines is easily misread.
+    let is_long = money.decimal().len() > 8;
+    html! { p.amount.long[is_long] { (money.decimal()) " " span { (money.currency()) } } }
 }
 
 fn details(view: &CheckoutView) -> Markup {

@@ -142,7 +142,7 @@ async fn each_state_has_its_own_page() {
         (Outcome::Declined, "The payment was declined"),
         (Outcome::Never, "Please try again later"),
         (Outcome::Late, "Your payment is being processed"),
-        (Outcome::Under, "4.49 CNY to account"),
+        (Outcome::Under, "4.49 CNY to "),
         (Outcome::WrongPayee, "somebody-else"),
     ];
     for (outcome, text) in rows {
