@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use platform::config::Overrides;
+use protocol::id::Pseudonym;
 
 const EXAMPLES: &str = "\
 First start on one machine:
@@ -53,6 +54,11 @@ pub(crate) enum Command {
     Run,
     /// Reads the configuration and every file it names, and says what is wrong (exit code 78).
     CheckConfig,
+    /// Forgets who a pseudonym is, in every file of the store. Stop the platform first.
+    EraseIdentity {
+        /// 32 hexadecimal digits, as records name the payer.
+        pseudonym: Pseudonym,
+    },
     /// The key that signs permits, quotes and receipts.
     Keys {
         #[command(subcommand)]

@@ -162,7 +162,10 @@ impl External {
                 "the password would go to {} without encryption",
                 self.address
             ),
-            fix: "set broker.external.tls_ca_file, or pass --allow-plaintext",
+            fix: "set broker.external.ca_file, or pass --allow-plaintext",
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

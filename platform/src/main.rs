@@ -24,6 +24,14 @@ async fn start(arguments: &Arguments) -> anyhow::Result<()> {
             println!("{}: ok", arguments.config.display());
             Ok(())
         }
+        Command::EraseIdentity { pseudonym } => {
+            let erased = settings.erase_identity(*pseudonym)?;
+            println!(
+                "{pseudonym}: {}",
+                if erased { "erased" } else { "not known" }
+            );
+            Ok(())
+        }
         Command::Keys { command } => {
             let public = match command {
                 KeysCommand::Init => settings.init_keys()?,

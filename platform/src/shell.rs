@@ -5,10 +5,9 @@ mod watch;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use axum::Router;
-use process::entropy::SystemEntropy;
+use process::clock::Clock;
 use process::health::Health;
 use protocol::signed::{PublicKey, SigningKey};
 use protocol_client::Options;
@@ -19,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub use build::{BuildError, build};
 
 use crate::api::Token;
-use crate::registry::Registry;
+use crate::engine::{self, Setup};
 use crate::store::sqlite::{SqliteReader, SqliteStore};
 
 /// What only the platform holds.
@@ -30,12 +29,11 @@ pub struct Keys {
 }
 
 /// A platform whose ports are bound and that serves nobody yet.
-#[derive(Debug)]
 pub struct Platform {
-    config: crate::config::Config,
-    signing: SigningKey,
-    registry: Arc<Registry>,
-    store: SqliteStore,
+    public_key: PublicKey,
+    engine: Setup<SqliteStore>,
+    /// Cancelled by the store when only a new process can tell what is on the disk.
+    store_failure: CancellationToken,
     totals: SqliteReader,
     token: Token,
     health: Health,
@@ -57,6 +55,10 @@ struct Addresses {
 pub enum RunError {
     #[error("can't serve HTTP")]
     Serve(#[source] std::io::Error),
+    #[error("the engine did not start")]
+    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the disk failed in the middle of a commit; start again to see what is on it")]
+    Store,
     #[error("{part} ended by itself")]
     Ended { part: &'static str },
     #[error("{part} was broken off")]
@@ -96,7 +98,7 @@ impl Platform {
     /// What terminals and payment servers verify our signatures with.
     #[must_use]
     pub const fn public_key(&self) -> PublicKey {
-        self.signing.public()
+        self.public_key
     }
 
     /// Serves until `shutdown`, then drains: what was committed is handed over to the broker, open
@@ -112,40 +114,49 @@ impl Platform {
     }
 }
 
+/// Without the key and the token.
+impl std::fmt::Debug for Platform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Platform")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}
+
 async fn run(platform: Platform, shutdown: CancellationToken) -> Result<(), RunError> {
     // The broker outlives everyone who speaks through it.
     let broker_end = CancellationToken::new();
     let broker = platform
         .broker
         .map(|broker| tokio::spawn(broker.run(broker_end.clone())));
-    // A child: parts that end early stop their siblings, not the caller's other services.
+    // A child: a part that ends early ends its siblings, and not the caller's other services.
     let end = shutdown.child_token();
     let mut parts = JoinSet::new();
-    for (listener, router) in platform.listeners {
-        let served = process::http::serve(listener, router, end.clone());
-        parts.spawn(async move { served.await.map_err(RunError::Serve) });
-    }
-    parts.spawn(watch::totals(platform.totals, end.clone()));
-    let (client, incoming) =
-        protocol_client::start(platform.client, SystemEntropy::new(), end.clone());
-    parts.spawn(watch::connection(
-        client,
-        incoming,
-        platform.health,
-        end.clone(),
-    ));
-
+    let (clock, engine_end) = (Clock::system(), end.clone());
+    let started = engine::start(platform.engine, platform.client, clock, engine_end).await;
     let mut result = Ok(());
-    while let Some(ended) = parts.join_next().await {
-        let part = "a part of the platform";
-        let ended = ended.unwrap_or_else(|source| Err(RunError::Panicked { part, source }));
-        let ended = match ended {
-            Ok(()) if !end.is_cancelled() => Err(RunError::Ended { part }),
-            other => other,
-        };
-        end.cancel();
-        result = result.and(ended);
+    match started {
+        Ok(engine) => {
+            parts.spawn(watch::connection(
+                engine.client(),
+                platform.health.clone(),
+                end.clone(),
+            ));
+            parts.spawn(watch::engine(engine, end.clone()));
+            parts.spawn(watch::store(
+                platform.store_failure,
+                platform.health,
+                end.clone(),
+            ));
+            parts.spawn(watch::totals(platform.totals, end.clone()));
+            for (listener, router) in platform.listeners {
+                let served = process::http::serve(listener, router, end.clone());
+                parts.spawn(async move { served.await.map_err(RunError::Serve) });
+            }
+        }
+        Err(error) => result = Err(RunError::Engine(Box::new(error))),
     }
+    result = result.and(join(parts, &end).await);
     broker_end.cancel();
     if let Some(broker) = broker {
         let part = "the embedded broker";
@@ -154,6 +165,25 @@ async fn run(platform: Platform, shutdown: CancellationToken) -> Result<(), RunE
                 .await
                 .map_err(|source| RunError::Panicked { part, source }),
         );
+    }
+    result
+}
+
+/// Waits for all parts; the first that ends before it should is the error, and ends the others.
+async fn join(
+    mut parts: JoinSet<Result<(), RunError>>,
+    end: &CancellationToken,
+) -> Result<(), RunError> {
+    let mut result = Ok(());
+    while let Some(ended) = parts.join_next().await {
+        let part = "a part of the platform";
+        let ended = ended.unwrap_or_else(|source| Err(RunError::Panicked { part, source }));
+        let early = !end.is_cancelled();
+        end.cancel();
+        result = result.and(match ended {
+            Ok(()) if early => Err(RunError::Ended { part }),
+            other => other,
+        });
     }
     result
 }

@@ -1,4 +1,4 @@
-//! Secrets, made where they are used.
+//! What an operator does once: make secrets, check files, forget a payer.
 
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
@@ -6,13 +6,15 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use process::entropy::SystemEntropy;
-use process::exit::{Code, Failure};
+use process::exit::{self, Code, Failure};
 use process::secret::SecretFile;
-use protocol::id::Entropy as _;
+use protocol::id::{Entropy as _, Pseudonym};
 use protocol::signed::PublicKey;
 
 use super::Settings;
 use crate::registry::Registry;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Store as _, StoreError};
 
 impl Settings {
     /// Makes the signing key, and a password for each user of the embedded broker whose file is
@@ -29,6 +31,19 @@ impl Settings {
         let file = self.signing_file();
         make_folder_of(&file)?;
         Ok(process::keys::create(&file)?.public())
+    }
+
+    /// Forgets who a pseudonym is; whether there was anything to forget.
+    ///
+    /// # Errors
+    /// One line; also while a platform runs on the data folder.
+    pub fn erase_identity(&self, pseudonym: Pseudonym) -> Result<bool, anyhow::Error> {
+        let opened =
+            SqliteStore::open(&self.data_folder, &self.platform, &mut SystemEntropy::new());
+        let unavailable =
+            |error: StoreError| Failure::new(Code::Unavailable, exit::one_line(&error));
+        let mut store = opened.map_err(unavailable)?;
+        Ok(store.erase_identity(pseudonym).map_err(unavailable)?)
     }
 
     /// Reads everything that `run` would read and binds nothing.

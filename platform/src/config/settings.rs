@@ -69,7 +69,7 @@ pub struct GatewaySettings {
 }
 
 /// What a payment server can do. The defaults are those of `paylatch-payment-mock`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Capabilities {
     /// An order younger than this can't be closed. Default 0.

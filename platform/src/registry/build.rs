@@ -292,7 +292,7 @@ mod tests {
         let key = |seed| SigningKey::from_seed([seed; 32]).public().to_string();
         let text = text.replace("KEY1", &key(1)).replace("KEY2", &key(2));
         std::fs::write(folder.path().join("north.toml"), text).unwrap();
-        let mut sites = crate::site::read(folder.path())?;
+        let mut sites = site::read(folder.path())?;
         sites
             .iter_mut()
             .for_each(|site| site.origin = "north.toml".to_owned());
@@ -404,7 +404,7 @@ mod tests {
     #[test]
     fn an_empty_folder_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let line = one_line(&crate::site::read(folder.path()).unwrap_err());
+        let line = one_line(&site::read(folder.path()).unwrap_err());
         assert!(line.ends_with("no site file here; add one: deploy/platform/site.example.toml"));
     }
 }

@@ -13,21 +13,19 @@ use process::entropy::SystemEntropy;
 use process::exit::{Code, Failure, one_line};
 use process::health::Health;
 use process::listen::ListenError;
-use protocol::id::{Entropy as _, PlatformId};
-use protocol::topic::Filter;
+use protocol::id::Entropy as _;
 use protocol_client::{BrokerAddress, Options};
 use tokio::net::TcpListener;
 
+use super::watch::CHECKS;
 use super::{Addresses, Keys, Platform};
 use crate::api::{Api, Token, TokenError};
 use crate::config::{Broker, Config, Embedded};
+use crate::engine::Setup;
 use crate::metrics;
 use crate::registry::Registry;
 use crate::store::StoreError;
 use crate::store::sqlite::{SqliteReader, SqliteStore};
-
-/// What must hold before the platform is ready.
-pub(super) const CHECKS: [&str; 2] = ["broker", "store"];
 
 /// Why a platform was not built.
 #[derive(Debug, thiserror::Error)]
@@ -67,16 +65,22 @@ pub async fn build(config: Config, keys: Keys) -> Result<Platform, BuildError> {
     let (api_reader, totals) = (reader()?, reader()?);
     let token = Token::load_or_create(&config.data, &mut entropy).map_err(BuildError::Token)?;
     let health = Health::new(&CHECKS);
-    health.set("store", Ok(()));
     let (broker, client) = bus(&config, &mut entropy).await?;
     let api = Api::new(api_reader, Arc::clone(&registry), token.clone()).router();
     let listeners = listen(&config, api, process::health::router(health.clone())).await?;
     let addresses = addresses(&listeners, broker.as_ref())?;
     Ok(Platform {
-        config,
-        signing: keys.signing,
-        registry,
-        store,
+        public_key: keys.signing.public(),
+        store_failure: store.failure(),
+        engine: Setup {
+            platform: config.platform_id,
+            key: keys.signing,
+            registry,
+            gateways: config.gateways,
+            timeouts: config.timeouts,
+            uncertain: config.uncertain,
+            store,
+        },
         totals,
         token,
         health,
@@ -101,33 +105,17 @@ async fn bus(
     config: &Config,
     entropy: &mut SystemEntropy,
 ) -> Result<(Option<broker::Broker>, Options), BuildError> {
-    let (broker, options) = match &config.broker {
+    match &config.broker {
         Broker::Embedded(embedded) => {
             let (broker, options) = embed(config, embedded, entropy).await?;
-            (Some(broker), options)
+            Ok((Some(broker), options))
         }
         Broker::External(external) => {
             let (user, password) = (external.user.clone(), external.password.clone());
-            (
-                None,
-                Options::new(
-                    "platform",
-                    external.address.clone(),
-                    user.clone(),
-                    user,
-                    password,
-                ),
-            )
+            let address = external.address.clone();
+            Ok((None, Options::new("platform", address, user.clone(), user, password)))
         }
-    };
-    Ok((broker, subscribe(options, &config.platform_id)))
-}
-
-fn subscribe(options: Options, platform: &PlatformId) -> Options {
-    options
-        .subscribe(Filter::all_up())
-        .subscribe(Filter::gateway_responses(platform))
-        .subscribe(Filter::gateway_events(platform))
+    }
 }
 
 async fn embed(

@@ -2,15 +2,27 @@
 
 use std::time::Duration;
 
+use process::health::Health;
+use protocol_client::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
+use crate::engine::Handle;
 use crate::metrics;
 use crate::store::reader::Reader as _;
 use crate::store::sqlite::SqliteReader;
 
 /// How old gauges may be: a third of the usual scrape interval of 15 s.
 const TOTALS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long readiness may lag behind the connection: below what a balancer or a test asks at.
+const CONNECTION_INTERVAL: Duration = Duration::from_millis(100);
+
+const BROKER: &str = "broker";
+const STORE: &str = "store";
+
+/// What must hold before the platform is ready.
+pub(super) const CHECKS: [&str; 2] = [BROKER, STORE];
 
 /// Keeps the gauges of the store fresh.
 pub(super) async fn totals(
@@ -39,28 +51,49 @@ pub(super) async fn totals(
     }
 }
 
-/// Seam: takes what comes in until the engine does.
+/// Ends when the last round is committed and sent.
+pub(super) async fn engine(engine: Handle, shutdown: CancellationToken) -> Result<(), RunError> {
+    engine.finished().await;
+    if shutdown.is_cancelled() {
+        return Ok(());
+    }
+    Err(RunError::Ended { part: "the engine" })
+}
+
+/// Keeps the readiness in step with the connection.
 pub(super) async fn connection(
-    client: protocol_client::Client,
-    mut incoming: protocol_client::Incoming,
-    health: process::health::Health,
+    client: Client,
+    health: Health,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    use protocol_client::Event;
-    drop(client);
-    while let Some(event) = incoming.next().await {
-        match event {
-            Event::Connected => {
-                metrics::connected(true);
-                health.set("broker", Ok(()));
-            }
-            Event::Disconnected => {
-                metrics::connected(false);
-                health.set("broker", Err("no connection".to_owned()));
-            }
-            Event::Delivery(delivery) => delivery.ack(),
+    loop {
+        let connected = client.is_connected();
+        health.set(
+            BROKER,
+            connected
+                .then_some(())
+                .ok_or("no connection to the broker".to_owned()),
+        );
+        tokio::select! {
+            () = tokio::time::sleep(CONNECTION_INTERVAL) => {}
+            () = shutdown.cancelled() => return Ok(()),
         }
     }
-    shutdown.cancelled().await;
-    Ok(())
+}
+
+/// A store that can't tell what is on the disk is of no use to anybody: the supervisor starts a
+/// process that reads it again.
+pub(super) async fn store(
+    failure: CancellationToken,
+    health: Health,
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
+    health.set(STORE, Ok(()));
+    tokio::select! {
+        () = failure.cancelled() => {
+            health.set(STORE, Err("a commit failed half-way".to_owned()));
+            Err(RunError::Store)
+        }
+        () = shutdown.cancelled() => Ok(()),
+    }
 }

@@ -35,9 +35,6 @@ pub(crate) enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A row that we can't have written.
-    #[error("the store holds a {what} that is none: {detail}")]
-    Corrupt { what: &'static str, detail: String },
     #[error(
         "{path}: written by a newer version of this program (schema {found}, this one knows \
          {known}): install that version, or restore a backup of before the upgrade"
@@ -190,6 +187,7 @@ pub(crate) trait Store: Send + 'static {
     /// Writes all of `changes` and `notes`, in this order, or nothing.
     fn commit_all(&mut self, changes: &[Change], notes: &[TerminalNote]) -> Result<(), StoreError>;
 
+    #[cfg(test)]
     fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         self.commit_all(changes, &[])
     }
@@ -211,9 +209,10 @@ pub(crate) trait Store: Send + 'static {
     /// Written over an earlier row of the same pseudonym.
     fn put_identity(&mut self, row: &IdentityRow) -> Result<(), StoreError>;
 
+    #[cfg(test)]
     fn identity(&self, pseudonym: Pseudonym) -> Result<Option<IdentityRow>, StoreError>;
 
-    /// Forgets who the pseudonym is; whether there was anything to forget.
+    /// Forgets who the pseudonym is, in every file; whether there was anything to forget.
     fn erase_identity(&mut self, pseudonym: Pseudonym) -> Result<bool, StoreError>;
 
     /// Which incarnation of the store this is: made with the store, the same for ever after.

@@ -13,7 +13,7 @@ pub(super) fn audit(connection: &Connection) -> rusqlite::Result<Audit> {
     let transactions = list(&view, TRANSACTIONS, [], audited)?;
     let mut violations: Vec<String> = transactions
         .iter()
-        .filter_map(|transaction| money_violation(transaction))
+        .filter_map(money_violation)
         .collect();
     for (query, rule) in [
         (

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use protocol::id::{Entropy, PlatformId, Pseudonym, StoreEpoch, TransactionId};
 use protocol::topic::TerminalName;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use tokio_util::sync::CancellationToken;
 
 use super::chain::{self, Head};
-use super::{Identity, change, failed, file, identify, note, open_error, open_writer, read, rows};
+use super::{Identity, change, failed, file, identify, note, open_error, open_writer, read};
 use crate::store::{
     Change, IdentityRow, OutboxRow, SaleRow, Store, StoreError, TerminalNote, TerminalRow,
 };
@@ -21,10 +22,10 @@ pub(crate) struct SqliteStore {
     epoch: StoreEpoch,
     starts: u64,
     head: Head,
-    /// Set by a commit of which nobody knows whether it is on the disk. After a failed sync the
+    /// Cancelled by a commit of which nobody knows whether it is on the disk. After a failed sync the
     /// kernel may have dropped the pages, so no later success would mean anything: only a new
     /// process that reads the file again can tell.
-    broken: bool,
+    failure: CancellationToken,
     /// Held while the store lives.
     _lock: File,
 }
@@ -52,13 +53,19 @@ impl SqliteStore {
             epoch,
             starts: identity.starts.cast_unsigned(),
             head,
-            broken: false,
+            failure: CancellationToken::new(),
             _lock: lock,
         })
     }
 
+    /// Cancelled once only a new process can tell what is on the disk; nothing is written from
+    /// then on.
+    pub(crate) fn failure(&self) -> CancellationToken {
+        self.failure.clone()
+    }
+
     fn writable(&self) -> Result<(), StoreError> {
-        if self.broken {
+        if self.failure.is_cancelled() {
             let source = "an earlier commit failed half-way; start the platform again".into();
             return Err(StoreError::Failed {
                 action: "commit",
@@ -86,7 +93,7 @@ impl Store for SqliteStore {
             chain::put_head(&transaction, head).map_err(&wrap)?;
         }
         if let Err(error) = transaction.commit() {
-            self.broken = true;
+            self.failure.cancel();
             return Err(wrap(error));
         }
         self.head = head;
@@ -129,7 +136,9 @@ impl Store for SqliteStore {
             .map_err(failed("keep an identity"))
     }
 
+    #[cfg(test)]
     fn identity(&self, pseudonym: Pseudonym) -> Result<Option<IdentityRow>, StoreError> {
+        use rusqlite::OptionalExtension as _;
         let query = "SELECT identity, consent, registered_at FROM users WHERE pseudonym = ?1";
         self.connection
             .query_row(query, [pseudonym.as_bytes()], |row| {
@@ -137,7 +146,7 @@ impl Store for SqliteStore {
                     pseudonym,
                     identity: row.get(0)?,
                     consent: row.get(1)?,
-                    registered_at: rows::instant(row, 2)?,
+                    registered_at: super::rows::instant(row, 2)?,
                 })
             })
             .optional()
