@@ -71,12 +71,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let shutdown = process::shutdown::on_signal()?;
     let agent = build(config, Keys { signing }).await?;
     tracing::info!(page = %agent.page_address(), key = %agent.public_key(), "terminal started");
-    let until = shutdown.clone();
-    let upkeep = tokio::spawn(async move { process::metrics::upkeep(&until).await });
-    let served = agent.run(shutdown.clone()).await;
-    shutdown.cancel();
-    upkeep.await?;
-    Ok(served?)
+    Ok(agent.run(shutdown).await?)
 }
 
 fn keys(config: &Config, command: &KeysCommand) -> anyhow::Result<()> {

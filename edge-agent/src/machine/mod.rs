@@ -26,3 +26,6 @@ pub(crate) mod view;
 pub(crate) use terminal::{
     CallId, DeliveryId, Inbound, Output, Recovered, Setup, Terminal, Ticket,
 };
+
+#[cfg(test)]
+mod tests;
