@@ -29,7 +29,11 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serves until SIGINT or SIGTERM
-    Run,
+    Run {
+        /// Permits serving and connecting to other machines without encryption
+        #[arg(long)]
+        allow_plaintext: bool,
+    },
     /// Reads the configuration and the files it names, and says what is wrong (exit code 78)
     CheckConfig,
     /// Makes or shows the key that signs answers

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 use payment_mock::{Keys, Settings};
-use process::exit::{self, Code};
+use process::exit::{self, Code, Failure};
 
 use crate::cli::{Cli, Command, KeysCommand};
 
@@ -28,7 +28,7 @@ fn exit_of(error: &clap::Error) -> ExitCode {
 }
 
 fn start(cli: &Cli) -> anyhow::Result<()> {
-    let settings = Settings::load(&cli.config)?;
+    let mut settings = Settings::load(&cli.config)?;
     match &cli.command {
         Command::Keys { command } => {
             let key = match command {
@@ -44,7 +44,8 @@ fn start(cli: &Cli) -> anyhow::Result<()> {
             println!("{}: good", cli.config.display());
             Ok(())
         }
-        Command::Run => {
+        Command::Run { allow_plaintext } => {
+            settings.allow_plaintext |= allow_plaintext;
             let runtime = tokio::runtime::Runtime::new().context("the system gives no threads")?;
             runtime.block_on(serve(settings))
         }
@@ -58,7 +59,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let shutdown = process::shutdown::on_signal().context("signals can't be heard")?;
     let until = shutdown.clone();
     let upkeep = tokio::spawn(async move { process::metrics::upkeep(&until).await });
-    let mock = payment_mock::build(settings.resolve()?, Keys { signing }).await?;
+    let mock = payment_mock::build(settings.resolve()?, Keys { signing })
+        .await
+        .map_err(|error| Failure::new(error.exit_code(), exit::one_line(&error)))?;
     tracing::info!(address = %mock.http_address(), public_key = %mock.public_key(), "serving");
     let result = mock.run(shutdown.clone()).await;
     shutdown.cancel();

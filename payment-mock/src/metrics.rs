@@ -1,9 +1,14 @@
 //! The one place where something that happened becomes a log line and a counter.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use protocol::id::{PlatformId, TransactionId};
 
 use crate::machine::Note;
+
+static REFUSALS_TOLD: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
 
 const REQUESTS_REFUSED: &str = "paylatch_mock_requests_refused_total";
 const ANSWERS: &str = "paylatch_mock_answers_total";
@@ -71,8 +76,15 @@ pub(crate) fn note(note: &Note) {
     }
 }
 
+/// Counted every time; told once for each reason, since whoever sends nonsense sends much of it.
 fn request_refused(reason: &'static str) {
-    tracing::warn!(reason, "request refused");
+    let is_new = REFUSALS_TOLD
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(reason);
+    if is_new {
+        tracing::warn!(reason, "request refused; further ones are only counted");
+    }
     counter!(REQUESTS_REFUSED, "reason" => reason).increment(1);
 }
 

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use process::clock::Clock;
 use process::entropy::SystemEntropy;
+use process::exit::Code;
 use process::health::Health;
 use process::listen::ListenError;
 use protocol::id::TransactionId;
@@ -41,6 +42,22 @@ pub enum BuildError {
     Address(#[source] std::io::Error),
     #[error("the ledger can't be used")]
     Store(#[source] StoreError),
+}
+
+impl BuildError {
+    /// How a process that could not be built ends: 69 if a later start may succeed, 78 if only a
+    /// person can help.
+    #[must_use]
+    pub const fn exit_code(&self) -> Code {
+        match self {
+            Self::Listen(ListenError::Plaintext { .. })
+            | Self::Store(StoreError::Schema { .. } | StoreError::Folder { .. }) => Code::Config,
+            Self::Listen(ListenError::Bind { .. })
+            | Self::Address(_)
+            | Self::Store(StoreError::Open { .. }) => Code::Unavailable,
+            Self::Store(_) => Code::Software,
+        }
+    }
 }
 
 /// Why the server ended by itself.

@@ -22,6 +22,10 @@ use crate::scenario::{Outcome, Silence};
 pub struct Settings {
     /// Our name in topics and signatures.
     pub gateway: GatewayId,
+    /// Permits serving pages to, and talking MQTT with, other machines without encryption.
+    /// Default false.
+    #[serde(default)]
+    pub allow_plaintext: bool,
     /// Whose requests are taken.
     pub platforms: Vec<PlatformSettings>,
     pub broker: BrokerSettings,
@@ -90,8 +94,6 @@ pub struct KeySettings {
 pub struct HttpSettings {
     /// Default `127.0.0.1:8090`.
     pub listen: SocketAddr,
-    /// Allows an address that others can reach, without encryption. Default false.
-    pub allow_plaintext: bool,
     /// How payers reach the pages. Default: `http://` and the address above.
     pub public_url: Option<String>,
 }
@@ -100,7 +102,6 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8_090)),
-            allow_plaintext: false,
             public_url: None,
         }
     }
@@ -160,6 +161,7 @@ impl Settings {
     /// # Errors
     /// The first field that can't be used, with its fix. All of them end the process with 78.
     pub fn resolve(self) -> Result<Config, Failure> {
+        self.check_plaintext()?;
         let broker = self.broker.resolve()?;
         let mut config = Config::new(self.gateway, broker);
         for platform in self.platforms {
@@ -179,7 +181,7 @@ impl Settings {
         }
         config.payees = self.ledger.payees;
         config.listen = self.http.listen;
-        config.allow_plaintext = self.http.allow_plaintext;
+        config.allow_plaintext = self.allow_plaintext;
         config.public_url = self.http.public_url.map(checked_url).transpose()?;
         config.outcome = self.scenario.outcome;
         config.delays = self.scenario.delays();
@@ -187,6 +189,21 @@ impl Settings {
         config.refund_window = self.ledger.refund_window_ms.map(Duration::from_millis);
         config.data_folder = self.ledger.data_folder;
         Ok(config)
+    }
+
+    fn check_plaintext(&self) -> Result<(), Failure> {
+        if self.allow_plaintext {
+            return Ok(());
+        }
+        let listen = self.http.listen;
+        if !listen.ip().to_canonical().is_loopback() {
+            return Err(wrong("http.listen", open_to_others(&listen)));
+        }
+        let address = self.broker.parse_address()?;
+        if self.broker.ca_file.is_none() && !is_this_machine(&address.host) {
+            return Err(wrong("broker.address", open_to_others(&address)));
+        }
+        Ok(())
     }
 }
 
@@ -232,11 +249,13 @@ impl PlatformSettings {
 }
 
 impl BrokerSettings {
+    fn parse_address(&self) -> Result<BrokerAddress, Failure> {
+        let address = self.address.parse();
+        address.map_err(|error| wrong("broker.address", error))
+    }
+
     fn resolve(self) -> Result<Broker, Failure> {
-        let address: BrokerAddress = self
-            .address
-            .parse()
-            .map_err(|error| wrong("broker.address", error))?;
+        let address = self.parse_address()?;
         let tls = self.ca_file.as_deref().map(ClientTls::from_ca_file);
         let address = match tls.transpose() {
             Ok(Some(tls)) => address.with_tls(tls),
@@ -280,6 +299,18 @@ fn checked_url(url: String) -> Result<String, Failure> {
             format!("'{url}' is no web address; write for example https://pay.example"),
         )),
     }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let loopback = |ip: std::net::IpAddr| ip.to_canonical().is_loopback();
+    host == "localhost" || host.parse().is_ok_and(loopback)
+}
+
+fn open_to_others(address: &dyn std::fmt::Display) -> String {
+    format!(
+        "{address} is another machine or reachable by others, without encryption; use 127.0.0.1, \
+         or set allow_plaintext = true"
+    )
 }
 
 fn wrong(field: &str, reason: impl std::fmt::Display) -> Failure {

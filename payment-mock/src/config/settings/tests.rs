@@ -112,6 +112,12 @@ fn each_mistake_is_named_with_its_field() {
             "platforms[0].public_keys",
         ),
         ("[http]", "[http]\npublic_url = \"pay\"", "http.public_url"),
+        ("[http]", "[http]\nlisten = \"0.0.0.0:8090\"", "http.listen"),
+        (
+            "address = \"127.0.0.1:1883\"",
+            "address = \"mqtt.example:1883\"",
+            "broker.address",
+        ),
     ];
     for (from, to, field) in rows {
         let line = refusal(from, to);
