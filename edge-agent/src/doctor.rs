@@ -10,6 +10,7 @@ use std::fmt;
 use std::time::Duration;
 
 use process::clock::Clock;
+use process::exit::{Code, Failure};
 use protocol::id::DeviceId;
 use protocol::message::DeviceOutcome;
 use protocol::time::Utc;
@@ -35,14 +36,14 @@ const HELD_ON: Duration = Duration::from_secs(2);
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Check {
+struct Check {
     subject: String,
     finding: Result<String, Problem>,
 }
 
 /// What is wrong, and what an operator does about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Problem {
+struct Problem {
     what: String,
     fix: String,
 }
@@ -55,7 +56,7 @@ impl Check {
         }
     }
 
-    pub(crate) const fn passed(&self) -> bool {
+    const fn passed(&self) -> bool {
         self.finding.is_ok()
     }
 }
@@ -82,8 +83,32 @@ impl fmt::Display for Check {
     }
 }
 
+/// What the command line says of it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Switch this device on for a moment too; without it nothing moves.
+    #[arg(long, value_name = "DEVICE")]
+    switch: Option<DeviceId>,
+}
+
+/// Prints one line per check; fails if one of them did.
+pub(crate) async fn report(config: &Config, arguments: &Arguments) -> anyhow::Result<()> {
+    process::log::init(config.log.format, "warn")
+        .map_err(|error| Failure::new(Code::Config, error.to_string()))?;
+    let checks = examine(config, arguments.switch.as_ref()).await;
+    for check in &checks {
+        println!("{check}");
+    }
+    let failed = checks.iter().filter(|check| !check.passed()).count();
+    if failed > 0 {
+        let message = format!("{failed} of {} checks failed", checks.len());
+        return Err(Failure::new(Code::Unavailable, message).into());
+    }
+    Ok(())
+}
+
 /// Looks at everything, and switches on `switch` if an operator named it.
-pub(crate) async fn examine(config: &Config, switch: Option<&DeviceId>) -> Vec<Check> {
+async fn examine(config: &Config, switch: Option<&DeviceId>) -> Vec<Check> {
     let mut checks = vec![
         Check::new("clock", clock(config).await),
         Check::new("key", key(config)),
