@@ -46,7 +46,7 @@ const SEGMENT_BYTES_MIN: usize = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum RouterError {
     #[error("the router does not take a link")]
-    Link(#[source] LinkError),
+    Link(#[source] Box<LinkError>),
     #[error("the router does not answer")]
     Silent,
     #[error("the thread that opens links is gone")]
@@ -56,7 +56,7 @@ pub enum RouterError {
 }
 
 type Link = (LinkTx, LinkRx, Notification);
-type OpenLink = dyn Fn(&str) -> Result<Link, LinkError> + Send + Sync;
+type OpenLink = dyn Fn(&str) -> Result<Link, RouterError> + Send + Sync;
 
 /// The way to new links. Cheap to clone.
 #[derive(Clone)]
@@ -71,7 +71,10 @@ impl Bus {
     pub(crate) fn start(limits: &Limits) -> Self {
         let dispatched = Filter::all_down().as_str().to_owned();
         let router = Router::new(0, router_config(limits, &dispatched)).spawn();
-        let open = move |name: &str| LinkBuilder::new(name, router.clone()).build();
+        let open = move |name: &str| {
+            let link = LinkBuilder::new(name, router.clone()).build();
+            link.map_err(link_error)
+        };
         Self {
             open: Arc::new(open),
             filters: Arc::new(Mutex::new(BTreeSet::from([dispatched]))),
@@ -88,7 +91,7 @@ impl Bus {
             .await
             .map_err(|_| RouterError::Silent)?
             .map_err(RouterError::Thread)?;
-        let (tx, rx, _) = opened.map_err(RouterError::Link)?;
+        let (tx, rx, _) = opened?;
         Ok((tx, rx))
     }
 
@@ -105,6 +108,11 @@ impl Bus {
         }
         has_room
     }
+}
+
+/// The router's own error is large, and rare.
+fn link_error(error: LinkError) -> RouterError {
+    RouterError::Link(Box::new(error))
 }
 
 /// A panic elsewhere leaves these tables whole: each change is one call.
@@ -231,14 +239,14 @@ async fn ping(tx: &mut LinkTx) -> Result<(), RouterError> {
 
 /// Blocks the thread while 1,000 events wait for the router, which takes them in microseconds.
 pub(crate) async fn send(tx: &mut LinkTx, packet: Packet) -> Result<(), RouterError> {
-    tx.send(packet).await.map(|_| ()).map_err(RouterError::Link)
+    tx.send(packet).await.map(|_| ()).map_err(link_error)
 }
 
 /// Reads on until the router answers a ping; what was forwarded before it is dropped.
 pub(crate) async fn pong(rx: &mut LinkRx) -> Result<(), RouterError> {
     loop {
-        match rx.next().await.map_err(RouterError::Link)? {
-            Some(Notification::Unschedule) => rx.ready().map_err(RouterError::Link)?,
+        match rx.next().await.map_err(link_error)? {
+            Some(Notification::Unschedule) => rx.ready().map_err(link_error)?,
             Some(Notification::DeviceAck(ack)) => {
                 if matches!(Packet::from(ack), Packet::PingResp(_)) {
                     return Ok(());
@@ -281,13 +289,13 @@ pub(crate) async fn hear(
     gaps: &Mutex<GapWatch>,
     name: &str,
 ) -> Result<Heard, RouterError> {
-    match rx.next().await.map_err(RouterError::Link)? {
+    match rx.next().await.map_err(link_error)? {
         Some(Notification::Forward(forward)) => {
             count_gap(&forward, gaps, name);
             Ok(Heard::Message(from_forward(forward)))
         }
         Some(Notification::Unschedule) => {
-            rx.ready().map_err(RouterError::Link)?;
+            rx.ready().map_err(link_error)?;
             Ok(Heard::Nothing)
         }
         Some(_) | None => Ok(Heard::Nothing),

@@ -128,7 +128,7 @@ impl Client {
         if end.next.is_none() && is_kept && end.close != Close::Router {
             return self.absence(door, mailbox).await;
         }
-        end.next
+        end.next.map(|next| *next)
     }
 
     /// Nothing is read meanwhile: the queue fills, then the router's ring.

@@ -66,7 +66,7 @@ impl Drop for ConnectionPermit {
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) close: Close,
-    pub(crate) next: Option<Attachment>,
+    pub(crate) next: Option<Box<Attachment>>,
 }
 
 impl From<Close> for End {
@@ -252,7 +252,7 @@ impl Connection<'_> {
             Event::Time => self.handle_time(now),
             Event::TakenOver(next) => Err(End {
                 close: Close::TakenOver,
-                next,
+                next: next.map(Box::new),
             }),
             Event::Stopping => Err(Close::Stopping.into()),
         }

@@ -18,13 +18,14 @@
 //! | `session` | one client's side of MQTT 3.1.1: a pure machine |
 //! | `presence`, `gap` | last states of terminals; what the ring lost |
 //! | `handshake`, `connection`, `client` | a socket, a connection, a session over its connections |
-//! | `bus`, `service`, `registry` | ways into the router and out of it |
+//! | `bus`, `service`, `dispatcher`, `registry` | ways into the router and out of it |
 
 pub mod authorization;
 mod bus;
 mod client;
 mod config;
 mod connection;
+mod dispatcher;
 mod door;
 mod gap;
 mod handshake;

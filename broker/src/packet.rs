@@ -295,12 +295,12 @@ fn strict_will(will: protocol::LastWill) -> Result<Will, Violation> {
 }
 
 fn strict_publish(publish: protocol::Publish, ends: &Ends) -> Incoming {
-    let qos = match ends.first & 0b0110 {
-        0 => Qos::AtMostOnce,
-        _ => Qos::AtLeastOnce,
+    let (qos, packet_id) = match ends.first & 0b0110 {
+        0 => (Qos::AtMostOnce, 0),
+        _ => (Qos::AtLeastOnce, ends.publish_packet_id),
     };
     Incoming::Publish {
-        packet_id: ends.publish_packet_id,
+        packet_id,
         topic: publish.topic,
         payload: publish.payload,
         qos,

@@ -1,25 +1,22 @@
 //! Binds, serves, drains.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use process::exit::Code;
 use process::health::Health;
 use process::listen::ListenError;
-use protocol::topic::Filter;
-use rumqttd::local::{LinkRx, LinkTx};
-use rumqttd::protocol as mqtt;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::authorization::Policy;
-use crate::bus::{self, Bus, Heard, RouterError, Uplink, UplinkDriver};
+use crate::bus::{Bus, RouterError, Uplink, UplinkDriver};
 use crate::config::{Config, Listener};
+use crate::dispatcher::Dispatcher;
 use crate::door::Door;
-use crate::gap::GapWatch;
 use crate::handshake;
 use crate::identity::{Directory, DirectoryError};
 use crate::metrics;
@@ -196,33 +193,22 @@ impl Broker {
             dispatcher,
             addresses,
         } = self;
+        announce(&addresses, health_listener.as_ref());
         let stop_bus = CancellationToken::new();
         let mut uplink = tokio::spawn(uplink.run());
         let mut dispatching = tokio::spawn(dispatcher.run(door.clone(), stop_bus.clone()));
         for (listener, acceptor) in listeners {
             door.tasks.spawn(accept(door.clone(), listener, acceptor));
         }
-        let metrics_address = health_listener.as_ref().and_then(|it| it.local_addr().ok());
-        if let Some(address) = metrics_address {
-            tracing::info!(%address, "health and metrics");
-        }
         let serving_health = serve_health(health_listener, health.clone(), door.shutdown.clone());
-        for address in &addresses {
-            tracing::info!(%address, "listening");
-        }
         health.set(ROUTER_CHECK, Ok(()));
         health.set(LISTENERS_CHECK, Ok(()));
-
         let has_failed = tokio::select! {
             () = shutdown.cancelled() => false,
             _ = &mut uplink => true,
             _ = &mut dispatching => true,
         };
-        if has_failed {
-            tracing::error!("the router has failed; stopping");
-            health.set(ROUTER_CHECK, Err("the router has failed".to_owned()));
-        }
-        health.set(LISTENERS_CHECK, Err("stopping".to_owned()));
+        announce_end(&health, has_failed);
         drain(door).await;
         stop_bus.cancel();
         if !has_failed {
@@ -231,8 +217,26 @@ impl Broker {
             settle("uplink", uplink).await;
         }
         settle("health", serving_health).await;
-        tracing::info!("stopped");
     }
+}
+
+fn announce(addresses: &[SocketAddr], health: Option<&TcpListener>) {
+    for address in addresses {
+        tracing::info!(%address, "listening");
+    }
+    if let Some(address) = health.and_then(|listener| listener.local_addr().ok()) {
+        tracing::info!(%address, "health and metrics");
+    }
+}
+
+fn announce_end(health: &Health, has_failed: bool) {
+    if has_failed {
+        tracing::error!("the router has failed; stopping");
+        health.set(ROUTER_CHECK, Err("the router has failed".to_owned()));
+    } else {
+        tracing::info!("stopping");
+    }
+    health.set(LISTENERS_CHECK, Err("stopping".to_owned()));
 }
 
 /// Waits for a task that was told to end, and ends it if it does not.
@@ -284,66 +288,6 @@ async fn accept(door: Arc<Door>, listener: TcpListener, acceptor: Option<TlsAcce
                 tracing::warn!(%error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
-        }
-    }
-}
-
-/// Reads what the platform says to all terminals and hands it to their sessions.
-struct Dispatcher {
-    tx: LinkTx,
-    rx: LinkRx,
-    gaps: Mutex<GapWatch>,
-    filter: String,
-}
-
-impl Dispatcher {
-    async fn open(bus: &Bus) -> Result<Self, RouterError> {
-        let (mut tx, rx) = bus.link("dispatcher").await?;
-        let filter = Filter::all_down().as_str().to_owned();
-        let mut gaps = GapWatch::default();
-        gaps.add(&filter);
-        let subscribe = mqtt::Subscribe {
-            pkid: 0,
-            filters: vec![mqtt::Filter {
-                path: filter.clone(),
-                qos: mqtt::QoS::AtMostOnce,
-                nolocal: false,
-                preserve_retain: false,
-                retain_forward_rule: mqtt::RetainForwardRule::Never,
-            }],
-        };
-        bus::send(&mut tx, mqtt::Packet::Subscribe(subscribe, None)).await?;
-        let gaps = Mutex::new(gaps);
-        Ok(Self {
-            tx,
-            rx,
-            gaps,
-            filter,
-        })
-    }
-
-    async fn run(mut self, door: Arc<Door>, stop: CancellationToken) {
-        loop {
-            let heard = tokio::select! {
-                heard = bus::hear(&mut self.rx, &self.gaps, "dispatcher") => heard,
-                () = stop.cancelled() => return self.leave().await,
-            };
-            match heard {
-                Ok(Heard::Message(message)) => door.registry.deliver(&message),
-                Ok(Heard::Nothing) => {}
-                Err(error) => return tracing::error!(%error, "dispatcher lost the router"),
-            }
-        }
-    }
-
-    async fn leave(mut self) {
-        let filters = vec![self.filter];
-        let unsubscribe = mqtt::Unsubscribe { pkid: 0, filters };
-        if bus::send(&mut self.tx, mqtt::Packet::Unsubscribe(unsubscribe, None))
-            .await
-            .is_ok()
-        {
-            bus::leave(self.tx, self.rx, "dispatcher").await;
         }
     }
 }

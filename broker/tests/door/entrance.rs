@@ -153,7 +153,7 @@ async fn one_user_can_not_take_all_places() {
         client_id: client_id.to_owned(),
         ..Connect::of(GATE_1)
     };
-    let mut held = vec![
+    let mut held = [
         broker.connect(named("a")).await,
         broker.connect(named("b")).await,
     ];
