@@ -34,6 +34,8 @@ pub struct Platform {
     engine: Setup<SqliteStore>,
     /// Cancelled by the store when only a new process can tell what is on the disk.
     store_failure: CancellationToken,
+    /// Cancelled once another process may open the store.
+    store_closed: CancellationToken,
     totals: SqliteReader,
     token: Token,
     health: Health,
@@ -142,7 +144,7 @@ async fn run(platform: Platform, shutdown: CancellationToken) -> Result<(), RunE
                 platform.health.clone(),
                 end.clone(),
             ));
-            parts.spawn(watch::engine(engine, end.clone()));
+            parts.spawn(watch::engine(engine, platform.store_closed, end.clone()));
             parts.spawn(watch::store(
                 platform.store_failure,
                 platform.health,
@@ -187,3 +189,6 @@ async fn join(
     }
     result
 }
+
+#[cfg(test)]
+mod tests;

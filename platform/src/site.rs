@@ -77,6 +77,16 @@ pub struct Described {
     pub site: Site,
 }
 
+/// A site that was written in code.
+impl From<Site> for Described {
+    fn from(site: Site) -> Self {
+        Self {
+            origin: format!("site {}", site.id),
+            site,
+        }
+    }
+}
+
 /// Reads one site file, or every `*.toml` of a folder in the order of their names.
 ///
 /// # Errors

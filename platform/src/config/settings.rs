@@ -106,18 +106,12 @@ pub struct KeySettings {
     pub signing_file: Option<PathBuf>,
 }
 
-/// One of both: `[broker.embedded]` (default) or `[broker.external]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BrokerSettings {
-    Embedded(EmbeddedSettings),
-    External(ExternalSettings),
-}
-
-impl Default for BrokerSettings {
-    fn default() -> Self {
-        Self::Embedded(EmbeddedSettings::default())
-    }
+/// One of both; the embedded one if there is neither.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BrokerSettings {
+    pub embedded: Option<EmbeddedSettings>,
+    pub external: Option<ExternalSettings>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -141,7 +135,7 @@ impl Default for EmbeddedSettings {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExternalSettings {
     /// `host:port`.
@@ -251,10 +245,8 @@ impl Settings {
 
     /// The password files of the embedded broker's users.
     pub fn password_files(&self) -> impl Iterator<Item = (&str, &Path)> {
-        let users = match &self.broker {
-            BrokerSettings::Embedded(embedded) => embedded.users.as_slice(),
-            BrokerSettings::External(_) => &[],
-        };
+        let embedded = self.broker.embedded.as_ref();
+        let users = embedded.map_or(&[][..], |embedded| embedded.users.as_slice());
         users.iter().filter_map(|user| match &user.password {
             broker::Password::File(file) => Some((user.name.as_str(), file.path())),
             broker::Password::Given(_) => None,
@@ -262,13 +254,15 @@ impl Settings {
     }
 
     fn broker(&self) -> Result<Broker, anyhow::Error> {
-        match &self.broker {
-            BrokerSettings::Embedded(embedded) => Ok(Broker::Embedded(Embedded {
-                listen: embedded.listen.clone(),
-                users: embedded.users.clone(),
-                limits: embedded.limits.clone(),
-            })),
-            BrokerSettings::External(external) => self.external(external).map(Broker::External),
+        match (&self.broker.embedded, &self.broker.external) {
+            (Some(_), Some(_)) => {
+                let line = "broker: has [broker.embedded] and [broker.external]; remove one";
+                Err(Failure::new(Code::Config, line).into())
+            }
+            (None, Some(external)) => self.external(external).map(Broker::External),
+            (embedded, None) => Ok(Broker::Embedded(
+                embedded.clone().unwrap_or_default().into(),
+            )),
         }
     }
 
@@ -304,12 +298,12 @@ impl Settings {
             *path = path.take().map(|path| folder.join(path));
         };
         anchor(&mut self.keys.signing_file);
-        match &mut self.broker {
-            BrokerSettings::External(external) => {
-                anchor(&mut external.password_file);
-                anchor(&mut external.ca_file);
-            }
-            BrokerSettings::Embedded(embedded) => embedded.anchor(folder),
+        if let Some(external) = &mut self.broker.external {
+            anchor(&mut external.password_file);
+            anchor(&mut external.ca_file);
+        }
+        if let Some(embedded) = &mut self.broker.embedded {
+            embedded.anchor(folder);
         }
     }
 
@@ -321,16 +315,18 @@ impl Settings {
         let Some(address) = &overrides.broker else {
             return;
         };
-        match &mut self.broker {
-            BrokerSettings::External(external) => external.address.clone_from(address),
-            BrokerSettings::Embedded(_) => {
-                self.broker = BrokerSettings::External(ExternalSettings {
-                    address: address.clone(),
-                    user: None,
-                    password_file: None,
-                    ca_file: None,
-                });
-            }
+        self.broker.embedded = None;
+        let external = self.broker.external.get_or_insert_default();
+        external.address.clone_from(address);
+    }
+}
+
+impl From<EmbeddedSettings> for Embedded {
+    fn from(settings: EmbeddedSettings) -> Self {
+        Self {
+            listen: settings.listen,
+            users: settings.users,
+            limits: settings.limits,
         }
     }
 }

@@ -198,7 +198,12 @@ fn a_fault_is_one_line_with_file_field_and_fix() {
         (
             "[[broker.embedded.listen]]",
             "[[broker.internal.listen]]",
-            "platform.toml: broker",
+            "platform.toml: broker.internal: unknown field",
+        ),
+        (
+            "# [api]",
+            "[broker.external]\naddress = \"localhost:1\"",
+            "broker: has [broker.embedded] and [broker.external]; remove one",
         ),
         (
             "# [timeouts]",

@@ -72,6 +72,7 @@ pub async fn build(config: Config, keys: Keys) -> Result<Platform, BuildError> {
     Ok(Platform {
         public_key: keys.signing.public(),
         store_failure: store.failure(),
+        store_closed: store.closed(),
         engine: Setup {
             platform: config.platform_id,
             key: keys.signing,
@@ -113,7 +114,10 @@ async fn bus(
         Broker::External(external) => {
             let (user, password) = (external.user.clone(), external.password.clone());
             let address = external.address.clone();
-            Ok((None, Options::new("platform", address, user.clone(), user, password)))
+            Ok((
+                None,
+                Options::new("platform", address, user.clone(), user, password),
+            ))
         }
     }
 }

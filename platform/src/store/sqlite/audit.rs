@@ -11,10 +11,7 @@ pub(super) fn audit(connection: &Connection) -> rusqlite::Result<Audit> {
     // One snapshot, however long it takes.
     let view = connection.unchecked_transaction()?;
     let transactions = list(&view, TRANSACTIONS, [], audited)?;
-    let mut violations: Vec<String> = transactions
-        .iter()
-        .filter_map(money_violation)
-        .collect();
+    let mut violations: Vec<String> = transactions.iter().filter_map(money_violation).collect();
     for (query, rule) in [
         (
             SHARED_PAYMENTS,
@@ -22,7 +19,7 @@ pub(super) fn audit(connection: &Connection) -> rusqlite::Result<Audit> {
         ),
         (
             FOREIGN_CURRENCY,
-            "money is booked in another currency than the sale's",
+            "money of another currency than the sale's was kept",
         ),
         (
             OVER_REFUNDED,
@@ -104,7 +101,8 @@ const SHARED_PAYMENTS: &str = "SELECT min(transaction_id) FROM ledger \
      GROUP BY payment HAVING count(DISTINCT transaction_id) > 1";
 
 const FOREIGN_CURRENCY: &str = "SELECT DISTINCT t.id FROM ledger l \
-     JOIN transactions t ON t.id = l.transaction_id WHERE l.currency <> t.currency";
+     JOIN transactions t ON t.id = l.transaction_id WHERE l.currency <> t.currency \
+     AND l.account = 'merchant'";
 
 const OVER_REFUNDED: &str = "SELECT transaction_id FROM payments \
      WHERE refunded_minor NOT BETWEEN 0 AND minor";

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use protocol::id::{Entropy, PlatformId, Pseudonym, StoreEpoch, TransactionId};
 use protocol::topic::TerminalName;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::chain::{self, Head};
 use super::{Identity, change, failed, file, identify, note, open_error, open_writer, read};
@@ -28,6 +28,9 @@ pub(crate) struct SqliteStore {
     failure: CancellationToken,
     /// Held while the store lives.
     _lock: File,
+    closed: CancellationToken,
+    /// The last field: dropped when the file is closed and the lock is free.
+    _closing: DropGuard,
 }
 
 impl SqliteStore {
@@ -47,6 +50,7 @@ impl SqliteStore {
             .parse()
             .map_err(|error| open_error(&path, error))?;
         let head = chain::head(&connection).map_err(wrap)?;
+        let closed = CancellationToken::new();
         Ok(Self {
             connection,
             path,
@@ -55,6 +59,8 @@ impl SqliteStore {
             head,
             failure: CancellationToken::new(),
             _lock: lock,
+            _closing: closed.clone().drop_guard(),
+            closed,
         })
     }
 
@@ -62,6 +68,11 @@ impl SqliteStore {
     /// then on.
     pub(crate) fn failure(&self) -> CancellationToken {
         self.failure.clone()
+    }
+
+    /// Cancelled once the store was dropped and another process may open it.
+    pub(crate) fn closed(&self) -> CancellationToken {
+        self.closed.clone()
     }
 
     fn writable(&self) -> Result<(), StoreError> {
