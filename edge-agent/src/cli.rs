@@ -7,6 +7,7 @@ use process::exit::{Code, Failure};
 
 use crate::agent::{Keys, build};
 use crate::config::Config;
+use crate::doctor;
 
 /// The access terminal of Paylatch: one phone at a time orders and pays here, and the devices move
 /// on the platform's signed permit.
@@ -36,9 +37,9 @@ enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
-    /// Look at uplink, key, devices, journal and clock; change nothing. Exit 69 if something is
-    /// wrong.
-    Doctor,
+    /// Look at clock, key, journal, page, uplink and devices, one line each, and change nothing.
+    /// Exit 69 if something is wrong.
+    Doctor(doctor::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,7 +60,7 @@ pub async fn execute(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Keys { command } => keys(&config, &command),
-        Command::Doctor => doctor(config).await,
+        Command::Doctor(arguments) => doctor::report(&config, &arguments).await,
     }
 }
 
@@ -85,9 +86,4 @@ fn keys(config: &Config, command: &KeysCommand) -> anyhow::Result<()> {
     };
     println!("{}", key.public());
     Ok(())
-}
-
-async fn doctor(config: Config) -> anyhow::Result<()> {
-    let _ = config;
-    anyhow::bail!(Failure::new(Code::Unavailable, "not yet"))
 }

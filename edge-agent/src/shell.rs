@@ -137,7 +137,7 @@ impl Shell {
         let now = self.clock.now();
         let machine = self
             .identity
-            .terminal(opening.recovered, now, &mut self.entropy);
+            .terminal(&opening.recovered, now, &mut self.entropy);
         let (done, finished) = mpsc::channel(DONE_MAX);
         let mut run = Run {
             shell: self,

@@ -61,7 +61,7 @@ impl Identity {
 
     pub(crate) fn terminal(
         &self,
-        recovered: Recovered,
+        recovered: &Recovered,
         now: Now,
         entropy: &mut SystemEntropy,
     ) -> Terminal {
@@ -84,7 +84,7 @@ pub(crate) async fn open_all(place: Place, site_config: PathBuf) -> Result<Openi
         let (journal, opened) = open(&place.path, place.size, fresh_id)?;
         Ok(Opening {
             journal,
-            recovered: recovered(opened, read_site_config(&site_config)),
+            recovered: recovered(&opened, read_site_config(&site_config)),
         })
     });
     opening
@@ -93,7 +93,7 @@ pub(crate) async fn open_all(place: Place, site_config: PathBuf) -> Result<Openi
 }
 
 /// A record that can't be understood is damage too: it may be an intent of a newer version.
-fn recovered(opened: Opened, config: Option<Jws<SiteConfig>>) -> Recovered {
+fn recovered(opened: &Opened, config: Option<Jws<SiteConfig>>) -> Recovered {
     let total = opened.records.len();
     let records: Vec<Record> = opened
         .records

@@ -1,27 +1,24 @@
-//! `down/linkage`: from a verified permit to the signed result, and OFF.
+//! `down/linkage`: from a verified permit to the signed result.
 
 use protocol::id::{DeviceId, Entropy, Nonce, SessionId, TransactionId};
 use protocol::message::{
     DeviceOutcome, DeviceResult, Feedback, LinkageCommand, LinkageMessage, LinkageOutcome,
-    LinkageResult, Off, Permit, RefusalReason, UncertainReason,
+    LinkageResult, Permit, RefusalReason, UncertainReason,
 };
-use protocol::signed::{Jws, Verified, sign, verify};
+use protocol::signed::{Jws, Verified, sign};
 use protocol::time::{Now, Tick};
 
 use super::{After, DeliveryId, JournalState, NotWritten, Output, Terminal};
-use crate::machine::book::Absent;
 use crate::machine::event::Event;
 use crate::machine::limits::UNDECIDED_BYTES;
 use crate::machine::permit::{self, Facts, Request};
 use crate::machine::record::{IntentRecord, Post, Record};
-use crate::machine::session::State;
-use crate::machine::view::NotConfirmedReason;
 
 /// A permit that was accepted and has no result yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Action {
     request: Request,
-    devices: Vec<DeviceId>,
+    pub(super) devices: Vec<DeviceId>,
     /// A result is due then, whatever it is.
     pub(super) until: Tick,
 }
@@ -167,10 +164,6 @@ impl Terminal {
 
     fn facts<'a>(&'a self, permit: &Permit) -> Facts<'a> {
         let transaction = permit.transaction;
-        let is_closed = match self.book.entry(transaction) {
-            Some(entry) => entry.is_closed(),
-            None => self.book.absent(transaction) == Absent::Pruned,
-        };
         let requests = &mut self.requests.values();
         let session = self.sessions.values();
         let mut session = session.filter(|session| session.transaction == Some(transaction));
@@ -183,7 +176,7 @@ impl Terminal {
                 .next()
                 .and_then(|session| session.quote.as_deref())
                 .map(|quote| &**quote),
-            is_closed,
+            is_closed: self.is_closed(transaction),
             is_journal_ready: self.room.state == JournalState::Ready
                 && (room >= UNDECIDED_BYTES || self.has_room_to_act()),
         }
@@ -226,215 +219,6 @@ impl Terminal {
         }
         self.changes += 1;
         Ok(())
-    }
-
-    fn refuse_permit(
-        &mut self,
-        (delivery, permit): (DeliveryId, &Verified<Permit>),
-        reason: RefusalReason,
-        now: Now,
-        entropy: &mut dyn Entropy,
-    ) {
-        let transaction = permit.transaction;
-        self.note(Event::PermitRefused {
-            transaction,
-            reason,
-        });
-        let is_other_journal = permit.journal != self.room.id;
-        let outcome = match reason {
-            // The other journal may hold an intent.
-            _ if is_other_journal => LinkageOutcome::Uncertain {
-                reason: UncertainReason::JournalLost,
-            },
-            RefusalReason::AlreadyDecided => {
-                return self.repeat_result((delivery, permit), now, entropy);
-            }
-            // The payer may still be here and ask for a permit under a new nonce (R9); if not, the
-            // platform's inquiry ends it.
-            RefusalReason::NonceUnknown if self.awaits(transaction) => {
-                return self.once_written(After::Acknowledge(delivery));
-            }
-            reason => LinkageOutcome::Refused { reason },
-        };
-        let closed = self
-            .book
-            .entry(transaction)
-            .is_some_and(|entry| entry.is_closed());
-        if closed
-            || self.book.absent(transaction) == Absent::Pruned
-                && self.book.entry(transaction).is_none()
-        {
-            return self.repeat_result((delivery, permit), now, entropy);
-        }
-        self.conclude_for((delivery, permit), outcome, now, entropy);
-        if let Some(session) = self.session_of(transaction) {
-            session.handle_outcome(outcome);
-        }
-        self.report_closed(transaction);
-    }
-
-    /// The platform may not have heard the result: it is said again.
-    fn repeat_result(
-        &mut self,
-        (delivery, permit): (DeliveryId, &Verified<Permit>),
-        now: Now,
-        entropy: &mut dyn Entropy,
-    ) {
-        let transaction = permit.transaction;
-        let entry = self.book.entry(transaction);
-        let is_buried = entry.is_some_and(|entry| entry.tombstone && entry.done.is_none());
-        if is_buried {
-            let outcome = LinkageOutcome::Refused {
-                reason: RefusalReason::AlreadyDecided,
-            };
-            return self.conclude_for((delivery, permit), outcome, now, entropy);
-        }
-        self.resend_result(delivery, transaction, now, entropy);
-    }
-
-    fn resend_result(
-        &mut self,
-        delivery: DeliveryId,
-        transaction: TransactionId,
-        now: Now,
-        entropy: &mut dyn Entropy,
-    ) {
-        let acknowledge = After::Acknowledge(delivery);
-        let waiting = self.book.outbox().find(|posted| {
-            posted.transaction == Some(transaction) && matches!(posted.body, Post::Linkage(_))
-        });
-        if let Some(sequence) = waiting.map(|posted| posted.sequence) {
-            self.outbox.handle_asked(sequence, now.tick);
-            return self.once_written(acknowledge);
-        }
-        let done = self
-            .book
-            .entry(transaction)
-            .and_then(|entry| entry.done.clone());
-        let Some(done) = done else {
-            return self.once_written(acknowledge);
-        };
-        let message = Post::Linkage(LinkageMessage::Result(done.result));
-        let posted = self.posted(Some(transaction), message, now, entropy);
-        let after = vec![acknowledge, After::Queue(posted.sequence)];
-        if self
-            .write(vec![Record::Posted(posted)], false, after)
-            .is_err()
-        {
-            self.once_written(After::Acknowledge(delivery));
-        }
-    }
-
-    fn conclude_for(
-        &mut self,
-        (delivery, permit): (DeliveryId, &Verified<Permit>),
-        outcome: LinkageOutcome,
-        now: Now,
-        entropy: &mut dyn Entropy,
-    ) {
-        let conclusion = Conclusion {
-            transaction: permit.transaction,
-            session: permit.session,
-            nonce: permit.nonce,
-            outcome,
-            devices: Vec::new(),
-        };
-        let after = vec![After::Acknowledge(delivery)];
-        if self.conclude(conclusion, after, now, entropy).is_err() {
-            self.once_written(After::Acknowledge(delivery));
-        }
-    }
-
-    /// Withdraws an open request, and cuts nobody else's run (R10).
-    fn handle_off(
-        &mut self,
-        delivery: DeliveryId,
-        jws: &Jws<Off>,
-        now: Now,
-        entropy: &mut dyn Entropy,
-    ) {
-        let off = match verify(jws, &self.setup.keyring, &self.audience) {
-            Ok(off) => off,
-            Err(refusal) => return self.refuse(delivery, "off", refusal.as_str()),
-        };
-        let transaction = off.transaction;
-        let entry = self.book.entry(transaction);
-        let is_over = match entry {
-            Some(entry) => entry.intent.is_some() || entry.done.is_some(),
-            None => self.book.absent(transaction) == Absent::Pruned,
-        };
-        if is_over {
-            return self.resend_result(delivery, transaction, now, entropy);
-        }
-        let open = self.requests.get(&transaction).map(|request| request.nonce);
-        let known = open.or(entry.and_then(|entry| entry.nonce));
-        if known.is_some_and(|nonce| nonce != off.nonce) {
-            return self.refuse(delivery, "off", "nonce");
-        }
-        self.withdraw(delivery, &off, now, entropy);
-    }
-
-    fn withdraw(
-        &mut self,
-        delivery: DeliveryId,
-        off: &Verified<Off>,
-        now: Now,
-        entropy: &mut dyn Entropy,
-    ) {
-        let transaction = off.transaction;
-        let order = self
-            .book
-            .entry(transaction)
-            .and_then(|entry| entry.order.clone());
-        let conclusion = Conclusion {
-            transaction,
-            session: order.map_or(SessionId::from_random([0; 16]), |order| order.session),
-            nonce: off.nonce,
-            outcome: LinkageOutcome::Refused {
-                reason: RefusalReason::Withdrawn,
-            },
-            devices: Vec::new(),
-        };
-        let after = vec![After::Acknowledge(delivery)];
-        if self.conclude(conclusion, after, now, entropy).is_err() {
-            return self.refuse(delivery, "off", "journal");
-        }
-        self.note(Event::Withdrawn { transaction });
-        if let Some(session) = self.session_of(transaction) {
-            session.handle_withdrawn(NotConfirmedReason::Off(off.reason));
-        }
-        self.report_closed(transaction);
-        let idle: Vec<_> = off
-            .devices
-            .iter()
-            .filter(|device| self.is_idle(device, now.tick))
-            .cloned()
-            .collect();
-        if !idle.is_empty() {
-            self.outputs.push_back(Output::SwitchOff { devices: idle });
-        }
-    }
-
-    fn is_idle(&self, device: &DeviceId, now: Tick) -> bool {
-        let is_running = self
-            .running
-            .get(device)
-            .is_some_and(|(_, until)| now < *until);
-        let is_wanted = self
-            .actions
-            .values()
-            .any(|action| action.devices.contains(device));
-        self.attached.contains(device) && !is_running && !is_wanted
-    }
-
-    fn awaits(&self, transaction: TransactionId) -> bool {
-        self.sessions.values().any(|session| {
-            session.transaction == Some(transaction)
-                && matches!(
-                    session.state,
-                    State::Paying { .. } | State::Verifying { .. }
-                )
-        })
     }
 
     fn finish(

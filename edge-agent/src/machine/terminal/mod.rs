@@ -4,9 +4,11 @@ mod desk;
 mod inquiry;
 mod linkage;
 mod recovery;
+mod refusal;
 mod sale;
 mod site;
 mod uplink;
+mod withdrawal;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

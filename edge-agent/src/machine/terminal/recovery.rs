@@ -22,11 +22,11 @@ impl Terminal {
     /// gets the result `uncertain` and is never repeated (R7).
     pub(crate) fn new(
         setup: Setup,
-        recovered: Recovered,
+        recovered: &Recovered,
         now: Now,
         entropy: &mut dyn Entropy,
     ) -> Self {
-        let mut terminal = Self::empty(setup, &recovered, now);
+        let mut terminal = Self::empty(setup, recovered, now);
         for record in &recovered.records {
             terminal.book.apply(record);
         }

@@ -20,7 +20,7 @@ impl Terminal {
     pub(super) fn handle_reply(&mut self, delivery: DeliveryId, reply: PaymentReply, now: Now) {
         match reply {
             PaymentReply::Quote(quote) => self.handle_quote(delivery, &quote, now),
-            PaymentReply::Refused(refused) => self.handle_order_refused(delivery, refused),
+            PaymentReply::Refused(refused) => self.handle_order_refused(delivery, &refused),
             PaymentReply::Standing(standing) => self.handle_standing(delivery, standing),
             PaymentReply::Receipt(receipt) => self.handle_receipt(delivery, &receipt),
             PaymentReply::Settled(settled) => self.handle_settled(delivery, settled),
@@ -49,11 +49,8 @@ impl Terminal {
         });
     }
 
-    fn handle_order_refused(&mut self, delivery: DeliveryId, refused: OrderRefused) {
-        let OrderRefused {
-            transaction,
-            reason,
-        } = refused;
+    fn handle_order_refused(&mut self, delivery: DeliveryId, refused: &OrderRefused) {
+        let (transaction, reason) = (refused.transaction, refused.reason);
         let accepted = self
             .session_of(transaction)
             .is_some_and(|session| session.handle_refused(sentence(reason)).is_ok());

@@ -4,9 +4,11 @@ mod crash;
 mod inquiries;
 mod journal_trouble;
 mod leases;
+mod paper;
 mod permits;
 mod sale;
 mod uplink;
+mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,9 +30,8 @@ use super::view::View;
 use super::{Inbound, Output, Recovered, Setup, Terminal};
 use crate::journal::memory::MemoryFile;
 use crate::journal::{JOURNAL_SIZE_MIN, Journal, Opened};
-
-pub(super) const PLATFORM_SEED: [u8; 32] = [1; 32];
-const TERMINAL_SEED: [u8; 32] = [2; 32];
+use paper::*;
+use words::word;
 
 /// Bytes that count, so that a run repeats itself.
 struct Counter(u64);
@@ -67,76 +68,6 @@ pub(super) struct World {
 pub(super) struct Sale {
     pub(super) token: SessionToken,
     pub(super) request: OrderRequest,
-}
-
-pub(super) fn name() -> TerminalName {
-    "north/gate-1".parse().unwrap()
-}
-
-pub(super) fn ours() -> Audience {
-    Audience::terminal(name())
-}
-
-pub(super) fn yuan(minor: i64) -> Money {
-    Money::new(minor, "CNY".parse().unwrap()).unwrap()
-}
-
-pub(super) fn gate() -> DeviceId {
-    "gate".parse().unwrap()
-}
-
-pub(super) fn signed<T: Claims>(claims: &T) -> Jws<T> {
-    sign(&SigningKey::from_seed(PLATFORM_SEED), claims).unwrap()
-}
-
-pub(super) fn tariff() -> Tariff {
-    let item = |id: &str, price| Item {
-        id: id.parse().unwrap(),
-        name: Text::english(id),
-        price: yuan(price),
-        quantity_max: 3,
-    };
-    Tariff {
-        currency: "CNY".parse().unwrap(),
-        items: vec![item("wash", 1_200), item("gift", 0)],
-    }
-}
-
-pub(super) fn site_config(serial: u64) -> SiteConfig {
-    SiteConfig {
-        aud: ours(),
-        merchant: Merchant {
-            name: "North".to_owned(),
-            about: Text::english("Washing"),
-            help: "555".to_owned(),
-        },
-        payee: payee(),
-        place: place(),
-        time_zone: "Asia/Shanghai".to_owned(),
-        tariff: tariff(),
-        tariff_version: tariff().version(),
-        devices: vec![gate()],
-        order_lifetime_ms: 120_000,
-        identity: IdentityPolicy::Off,
-        entry: EntryPolicy::None,
-        store_epoch: StoreEpoch::from_random([5; 16]),
-        serial,
-        issued_at: Utc::EPOCH,
-    }
-}
-
-fn payee() -> Payee {
-    Payee {
-        id: "north-ltd".parse().unwrap(),
-        name: "North Ltd".to_owned(),
-    }
-}
-
-fn place() -> Place {
-    Place {
-        id: "north-door".parse().unwrap(),
-        name: "North door".to_owned(),
-    }
 }
 
 fn setup() -> Setup {
@@ -177,7 +108,7 @@ impl World {
         let mut entropy = Counter(millis << 20);
         let recovered = recovered(&opened, config.clone());
         Self {
-            terminal: Terminal::new(setup(), recovered, now, &mut entropy),
+            terminal: Terminal::new(setup(), &recovered, now, &mut entropy),
             file,
             journal,
             journal_id: opened.id,
@@ -490,154 +421,4 @@ fn recovered(opened: &Opened, config: Option<Jws<SiteConfig>>) -> Recovered {
 
 fn encoded(records: &[Record]) -> Vec<Vec<u8>> {
     records.iter().map(Record::encode).collect()
-}
-
-pub(super) fn claims<T: Claims>(jws: &Jws<T>) -> T {
-    let keyring = Keyring::of(SigningKey::from_seed(TERMINAL_SEED).public());
-    let platform = Audience::platform(&"main".parse().unwrap());
-    protocol::signed::verify(jws, &keyring, &platform)
-        .unwrap()
-        .into_claims()
-}
-
-pub(super) fn quote(request: &OrderRequest) -> Quote {
-    Quote {
-        aud: ours(),
-        transaction: request.transaction,
-        session: request.session,
-        nonce: request.nonce,
-        lines: vec![],
-        amount: request.amount,
-        payee: payee(),
-        place: place(),
-        gateway: "mock".parse().unwrap(),
-        pay_url: if request.amount.is_zero() {
-            String::new()
-        } else {
-            "http://pay/1".to_owned()
-        },
-        tariff_version: tariff().version(),
-        order_lifetime_ms: 120_000,
-        expires_at: Utc::EPOCH,
-        issued_at: Utc::EPOCH,
-    }
-}
-
-pub(super) fn permit(request: &OrderRequest) -> Permit {
-    Permit {
-        aud: ours(),
-        transaction: request.transaction,
-        session: request.session,
-        nonce: request.nonce,
-        journal: request.journal,
-        devices: vec![gate()],
-        ground: Ground::Paid {
-            gateway: "mock".parse().unwrap(),
-            payment: PaymentId::from_random([8; 16]),
-            amount: request.amount,
-            payee: payee().id,
-        },
-        store_epoch: StoreEpoch::from_random([5; 16]),
-        issued_at: Utc::EPOCH,
-    }
-}
-
-pub(super) fn off(request: &OrderRequest, reason: OffReason) -> Off {
-    Off {
-        aud: ours(),
-        transaction: request.transaction,
-        nonce: request.nonce,
-        devices: vec![gate()],
-        reason,
-        issued_at: Utc::EPOCH,
-    }
-}
-
-/// An output in a few words; identifiers are left to the tests that care.
-fn word(output: &Output) -> String {
-    match output {
-        Output::Journal { records, sync, .. } => {
-            let kinds: Vec<_> = records.iter().map(kind).collect();
-            let verb = if *sync { "sync" } else { "write" };
-            format!("{verb} {}", kinds.join(" "))
-        }
-        Output::Compact { .. } => "compact".to_owned(),
-        Output::StoreConfig { .. } => "store config".to_owned(),
-        Output::Send(message) => format!("send {}", body_kind(&message.body)),
-        Output::Acknowledge(_) => "ack".to_owned(),
-        Output::Switch { devices, .. } => format!("switch {}", list(devices)),
-        Output::SwitchOff { devices } => format!("off {}", list(devices)),
-        Output::Probe => "probe".to_owned(),
-        Output::Answer {
-            result: Ok(url), ..
-        } => format!("answer {url}"),
-        Output::Answer {
-            result: Err(error), ..
-        } => format!("answer {error:?}"),
-        Output::Note(event) => {
-            let text = format!("{event:?}");
-            let short = text.split("TransactionId(").collect::<Vec<_>>();
-            let without_id = match short.as_slice() {
-                [before, after] => format!("{before}{}", &after[33..]),
-                _ => text.clone(),
-            };
-            let clean: String = without_id
-                .chars()
-                .filter(|char| !"{},".contains(*char))
-                .collect();
-            let clean = clean.replace("transaction: ", "");
-            format!(
-                "note {}",
-                clean.split_whitespace().collect::<Vec<_>>().join(" ")
-            )
-        }
-    }
-}
-
-fn list(devices: &[DeviceId]) -> String {
-    let names: Vec<_> = devices.iter().map(DeviceId::as_str).collect();
-    names.join(" ")
-}
-
-fn kind(record: &Record) -> &'static str {
-    match record {
-        Record::Order(_) => "order",
-        Record::Paying { .. } => "paying",
-        Record::Nonce { .. } => "nonce",
-        Record::Intent(_) => "intent",
-        Record::Done { .. } => "done",
-        Record::Tombstone { .. } => "tombstone",
-        Record::Receipt { .. } => "receipt",
-        Record::Posted(posted) => match &posted.body {
-            Post::Session(_) => "session",
-            Post::Payment(message) => payment_kind(message),
-            Post::Linkage(_) => "result",
-        },
-        Record::Taken { .. } => "taken",
-        Record::Acknowledged { .. } => "acknowledged",
-        Record::Ended { .. } => "over",
-        Record::Settled { .. } => "settled",
-        Record::Mark(_) => "mark",
-    }
-}
-
-fn payment_kind(message: &PaymentMessage) -> &'static str {
-    match message {
-        PaymentMessage::OrderRequest(_) => "order_request",
-        PaymentMessage::Notice(_) => "notice",
-        PaymentMessage::Ended(_) => "ended",
-        PaymentMessage::PermitRequest(_) => "permit_request",
-    }
-}
-
-fn body_kind(body: &Body) -> &'static str {
-    match body {
-        Body::Hello(_) => "hello",
-        Body::Session(_) => "session",
-        Body::Payment(message) => payment_kind(message),
-        Body::Linkage(LinkageMessage::Result(_)) => "result",
-        Body::Linkage(LinkageMessage::Answer(_)) => "answer",
-        Body::Health(_) => "health",
-        Body::Config(_) => "config",
-    }
 }

@@ -42,12 +42,8 @@ const ROWS: [Row; 13] = [
     (
         "another currency",
         |permit| {
-            set_paid(
-                permit,
-                Money::new(1_200, "EUR".parse().unwrap()).unwrap(),
-                "north-ltd",
-                "mock",
-            )
+            let euro = Money::new(1_200, "EUR".parse().unwrap()).unwrap();
+            set_paid(permit, euro, "north-ltd", "mock");
         },
         RefusalReason::GroundMismatch,
     ),
