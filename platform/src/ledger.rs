@@ -180,18 +180,34 @@ mod tests {
     fn every_way_of_a_payment_leaves_suspense_empty() {
         let refund = RefundId::from_random([3; 16]);
         let ways: [(Vec<Entry>, [i64; 4]); 4] = [
-            (vec![received(matter(450)), earned(matter(450))], [450, 0, -450, 0]),
-            (vec![received(matter(450)), refunded(matter(450), refund)], [0, 0, 0, 0]),
-            (vec![received(matter(450)), refunded_outside(matter(450))], [0, 0, 0, 0]),
             (
-                vec![received(matter(450)), refunded(matter(450), refund), lost(matter(450))],
+                vec![received(matter(450)), earned(matter(450))],
+                [450, 0, -450, 0],
+            ),
+            (
+                vec![received(matter(450)), refunded(matter(450), refund)],
+                [0, 0, 0, 0],
+            ),
+            (
+                vec![received(matter(450)), refunded_outside(matter(450))],
+                [0, 0, 0, 0],
+            ),
+            (
+                vec![
+                    received(matter(450)),
+                    refunded(matter(450), refund),
+                    lost(matter(450)),
+                ],
                 [0, 0, -450, 450],
             ),
         ];
         for (entries, expected) in ways {
             let postings = entries.concat();
             assert_eq!(check_balanced(&postings), Ok(()));
-            assert_eq!(Account::ALL.map(|account| balance(&postings, account)), expected);
+            assert_eq!(
+                Account::ALL.map(|account| balance(&postings, account)),
+                expected
+            );
         }
     }
 
@@ -199,7 +215,11 @@ mod tests {
     fn a_refund_that_fails_later_owes_again() {
         let refund = RefundId::from_random([3; 16]);
         let matter = matter(450);
-        let entries = [received(matter), refunded(matter, refund), refund_failed_later(matter, refund)];
+        let entries = [
+            received(matter),
+            refunded(matter, refund),
+            refund_failed_later(matter, refund),
+        ];
         assert_eq!(balance(&entries.concat(), Account::Suspense), -450);
     }
 

@@ -14,6 +14,7 @@ use super::acks::Acks;
 use super::gateway::{Calls, Gateways};
 use super::group::{Group, Kept, word_of};
 use super::speak::{self, Parcel, SpeakError, Speaker};
+use crate::ledger::check_balanced;
 use crate::metrics;
 use crate::registry::Registry;
 use crate::sale::{Output, Sale, Turn, Word};
@@ -255,7 +256,10 @@ impl Core {
         };
         match output {
             Output::Event(event) => kept.draft.events.push(event),
-            Output::Entry(entry) => kept.draft.postings.extend(entry),
+            Output::Entry(entry) => match check_balanced(&entry) {
+                Ok(()) => kept.draft.postings.extend(entry),
+                Err(error) => tracing::error!(%transaction, %error, "an entry is not booked"),
+            },
             Output::Payment(payment) => kept.draft.payments.push(payment),
             Output::Refund(refund) => kept.draft.refunds.push(refund),
             Output::Withdraw(word) => kept.withdraw(word),

@@ -82,11 +82,6 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    /// Whether it is connected to the broker.
-    pub(crate) fn is_connected(&self) -> bool {
-        self.client.is_connected()
-    }
-
     /// A client to look at the connection with, beyond the handle's own life.
     pub(crate) fn client(&self) -> Client {
         self.client.clone()
@@ -126,6 +121,7 @@ pub(crate) async fn start<S: Store>(
         core: Core::new(ground, Box::new(entropy.clone())),
         writer,
         clock,
+        shutdown,
     };
     engine.load_open().await?;
     let options = options
@@ -135,7 +131,7 @@ pub(crate) async fn start<S: Store>(
     // The client ends after the engine, so that the last round is still sent.
     let client_end = CancellationToken::new();
     let (client, incoming) = protocol_client::start(options, entropy, client_end.clone());
-    let task = tokio::spawn(engine.run(client.clone(), incoming, shutdown, client_end));
+    let task = tokio::spawn(engine.run(client.clone(), incoming, client_end));
     Ok(Handle { task, client })
 }
 
@@ -143,6 +139,7 @@ struct Engine {
     core: Core,
     writer: Writer,
     clock: Clock,
+    shutdown: CancellationToken,
 }
 
 impl Engine {
@@ -150,7 +147,6 @@ impl Engine {
         mut self,
         client: Client,
         incoming: Incoming,
-        shutdown: CancellationToken,
         client_end: CancellationToken,
     ) {
         let (inputs, mut inbox) = mpsc::channel(INPUTS_MAX);
@@ -161,7 +157,7 @@ impl Engine {
         loop {
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => break,
+                () = self.shutdown.cancelled() => break,
                 count = inbox.recv_many(&mut round, ROUND_MAX) => if count == 0 { break },
                 () = self.clock.until(self.core.poll_timeout()) => {}
             }
@@ -278,7 +274,10 @@ impl Engine {
     async fn recover(&mut self, error: &WriterError) {
         report(error);
         loop {
-            tokio::time::sleep(STORE_PAUSE).await;
+            tokio::select! {
+                () = tokio::time::sleep(STORE_PAUSE) => {}
+                () = self.shutdown.cancelled() => return,
+            }
             match self.load_open().await {
                 Ok(()) => return,
                 Err(WriterError::Ended) => {

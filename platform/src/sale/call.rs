@@ -24,18 +24,6 @@ pub(crate) enum Question {
     Refund,
 }
 
-impl Question {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Query => "query",
-            Self::FinalQuery => "final_query",
-            Self::Close => "close",
-            Self::Refund => "refund",
-        }
-    }
-}
-
 /// One question with the nonce that its answer must repeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Asked {

@@ -142,7 +142,11 @@ impl Sale {
                 .as_ref()
                 .is_some_and(|refund| !refund.is_over())
         });
-        if is_owed {
+        let is_stuck = self
+            .transaction
+            .review
+            .is_some_and(|review| review.reason == ReviewReason::RefundFailed);
+        if is_owed && !is_stuck {
             self.go(TransactionState::RefundPending, turn);
             self.say_standing(Standing::RefundPending, turn);
         } else if let Some(review) = self.transaction.review {
@@ -154,9 +158,12 @@ impl Sale {
     }
 
     pub(super) fn end_reason(&self) -> OffReason {
-        self.transaction
-            .ending
-            .map_or(OffReason::Expired, |ending| ending.reason)
+        let unended = if self.order.declines > 0 {
+            OffReason::Declined
+        } else {
+            OffReason::Expired
+        };
+        self.transaction.ending.map_or(unended, |ending| ending.reason)
     }
 
     fn consider_undecided(&mut self, is_final: bool, turn: &mut Turn<'_>) {

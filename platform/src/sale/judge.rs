@@ -27,18 +27,6 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Under => "under",
-            Self::Over => "over",
-            Self::WrongCurrency => "wrong_currency",
-            Self::WrongPayee => "wrong_payee",
-            Self::Disputed => "disputed",
-            Self::RefundedOutside => "refunded_outside",
-        }
-    }
-
     /// Whether the money came to our payee: only then is it booked, and ours to refund.
     pub(crate) const fn is_ours(self) -> bool {
         !matches!(self, Self::WrongPayee)

@@ -134,9 +134,9 @@ impl Sale {
         }
         self.transaction.done_at = Some(turn.now.utc);
         self.transaction.review = None;
-        self.withdraw_word(Word::Permit);
-        self.withdraw_word(Word::Inquiry);
-        self.withdraw_word(Word::Standing);
+        for word in [Word::Quote, Word::Permit, Word::Inquiry, Word::Standing] {
+            self.withdraw_word(word);
+        }
         self.go(TransactionState::Done, turn);
         self.order.rest(true, turn);
         self.say_receipt(turn);

@@ -104,6 +104,7 @@ pub(crate) struct Order {
     unanswered: u32,
     /// How far the queries after a payment notice have got.
     notice_step: Option<usize>,
+    /// Questions asked since the order is to be closed.
     close_attempts: u32,
     watch_step: usize,
     /// Whether the short watch is enough, because the sale is done.
@@ -111,7 +112,7 @@ pub(crate) struct Order {
     #[serde(skip)]
     next_at: Option<Tick>,
     #[serde(skip)]
-    asked_at: Option<Tick>,
+    queried_at: Option<Tick>,
 }
 
 impl Order {
@@ -133,7 +134,7 @@ impl Order {
             watch_step: 0,
             is_short_watch: false,
             next_at: None,
-            asked_at: None,
+            queried_at: None,
         }
     }
 
@@ -180,7 +181,7 @@ impl Order {
             return;
         }
         let pause = Duration::from_millis(turn.policy.timeouts.hint_interval_ms);
-        let earliest = self.asked_at.map_or(turn.now.tick, |asked| asked + pause);
+        let earliest = self.queried_at.map_or(turn.now.tick, |queried| queried + pause);
         self.ask_soon(earliest.max(turn.now.tick));
     }
 
@@ -245,11 +246,14 @@ impl Order {
         }
         self.next_at = None;
         self.hint_pending = false;
-        self.asked_at = Some(turn.now.tick);
         let question = self.question();
-        if question == Question::Close {
+        if matches!(question, Question::Query | Question::FinalQuery) {
+            self.queried_at = Some(turn.now.tick);
+        }
+        if self.aim == Aim::Close {
             self.close_attempts = self.close_attempts.saturating_add(1);
-        } else {
+        }
+        if question != Question::Close {
             self.query_next = false;
         }
         self.calls.ask(question, turn);
@@ -345,7 +349,7 @@ impl Order {
         let now = turn.now.tick;
         if self.hint_pending {
             let pause = Duration::from_millis(turn.policy.timeouts.hint_interval_ms);
-            let earliest = self.asked_at.map_or(now, |asked| asked + pause);
+            let earliest = self.queried_at.map_or(now, |queried| queried + pause);
             self.next_at = Some(earliest.max(now));
             return;
         }

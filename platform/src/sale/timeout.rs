@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use protocol::id::Nonce;
-use protocol::message::{OffReason, OrderRefusal};
+use protocol::message::OrderRefusal;
 use protocol::time::Tick;
 use serde_json::json;
 
@@ -124,12 +124,7 @@ impl Sale {
             self.tell_off_early(turn);
             return;
         }
-        let reason = if self.order.declines > 0 {
-            OffReason::Declined
-        } else {
-            OffReason::Expired
-        };
-        self.begin_end(reason, false, turn);
+        self.begin_end(self.end_reason(), false, turn);
     }
 
     /// "No such order" is definite; silence is not.

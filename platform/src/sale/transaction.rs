@@ -145,20 +145,6 @@ pub(crate) enum ReviewReason {
     DoneWithoutPermit,
 }
 
-impl ReviewReason {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::WrongPayee => "wrong_payee",
-            Self::Disputed => "disputed",
-            Self::OrderDiffers => "order_differs",
-            Self::GatewaySilent => "gateway_silent",
-            Self::RefundFailed => "refund_failed",
-            Self::LinkageUncertain => "linkage_uncertain",
-            Self::DoneWithoutPermit => "done_without_permit",
-        }
-    }
-}
-
 /// A task for a person, with the day on which it is overdue (I2, I7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Review {
