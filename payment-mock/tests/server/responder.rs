@@ -130,3 +130,20 @@ async fn the_ledger_and_its_pages_survive_a_restart() {
     );
     assert_eq!(platform.order(query(2)).await.status, OrderStatus::Paid);
 }
+
+#[tokio::test]
+async fn what_was_told_is_there_after_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = start_broker().await;
+    let server = Server::start_at(broker, in_folder(folder.path())).await;
+    let mut platform = server.platform().await;
+    let page = platform.page_of(create(1)).await;
+    let paid = browser::press(server.http, &page, "pay").await;
+    assert_eq!(paid.status, 303);
+    server.crash().await;
+
+    let server = Server::start_at(broker, in_folder(folder.path())).await;
+    let found = platform.order(query(1)).await;
+    assert_eq!((found.status, found.payments.len()), (OrderStatus::Paid, 1));
+    assert_eq!(server.handle.totals().await.len(), 1);
+}

@@ -63,6 +63,12 @@ impl Server {
         platform::Platform::connect(self.broker, self.public_key).await
     }
 
+    /// Ends without a word to anybody: no drain, no farewell to the broker.
+    pub(crate) async fn crash(self) {
+        self.running.abort();
+        assert!(self.running.await.unwrap_err().is_cancelled());
+    }
+
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         self.running.await.unwrap().unwrap();
