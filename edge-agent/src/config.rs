@@ -336,3 +336,6 @@ fn is_page_url(url: &str) -> bool {
         !host.is_empty() && host.bytes().all(is_host)
     })
 }
+
+#[cfg(test)]
+mod tests;
