@@ -37,7 +37,10 @@ struct Progress {
 impl Acks {
     /// What the store knows.
     pub(crate) fn restore(&mut self, terminal: &TerminalName, journal: JournalId, through: u64) {
-        let progress = self.journals.entry((terminal.clone(), journal)).or_default();
+        let progress = self
+            .journals
+            .entry((terminal.clone(), journal))
+            .or_default();
         progress.through = progress.through.max(through);
     }
 
@@ -57,7 +60,10 @@ impl Acks {
         }
         progress.close_ranks();
         progress.wait(now);
-        (acknowledged(record.journal, progress), progress.through > before)
+        (
+            acknowledged(record.journal, progress),
+            progress.through > before,
+        )
     }
 
     /// Gaps that were waited for long enough.
@@ -79,7 +85,10 @@ impl Acks {
     }
 
     pub(crate) fn timeout(&self) -> Option<Tick> {
-        self.journals.values().filter_map(|progress| progress.skip_at).min()
+        self.journals
+            .values()
+            .filter_map(|progress| progress.skip_at)
+            .min()
     }
 }
 

@@ -49,10 +49,13 @@ impl Core {
                 step,
             } => self.apply_terminal(&terminal, transaction, &step, now),
             Intent::Answer(answer) => {
-                self.calls.answered(answer.nonce, result_name(&answer.result), now.tick);
+                self.calls
+                    .answered(answer.nonce, result_name(&answer.result), now.tick);
                 let order = answer.order;
                 let is_taken = order.and_then(|transaction| {
-                    self.step(transaction, now, |sale, turn| sale.handle_answer(&answer, turn))
+                    self.step(transaction, now, |sale, turn| {
+                        sale.handle_answer(&answer, turn)
+                    })
                 });
                 if is_taken != Some(true) {
                     metrics::refused("gateway_answer", "not_asked", answer.gateway.as_str());
@@ -127,7 +130,13 @@ impl Core {
         };
         let timeouts = &gateway.policy.timeouts;
         let lifetime_ms = site.order_lifetime_ms;
-        let bill = match admit(&request, &site.tariff, site.tariff_version, lifetime_ms, timeouts) {
+        let bill = match admit(
+            &request,
+            &site.tariff,
+            site.tariff_version,
+            lifetime_ms,
+            timeouts,
+        ) {
             Ok(bill) => bill,
             Err(reason) => return refuse(request, reason),
         };
@@ -163,7 +172,11 @@ impl Core {
     }
 
     fn refuse_order(&mut self, request: &OrderRequest, reason: OrderRefusal, now: Now) {
-        metrics::refused("order_request", refusal_name(reason), &request.terminal.to_string());
+        metrics::refused(
+            "order_request",
+            refusal_name(reason),
+            &request.terminal.to_string(),
+        );
         let refused = OrderRefused {
             transaction: request.transaction,
             reason,
@@ -194,9 +207,9 @@ impl Core {
             TerminalStep::Notice(session) | TerminalStep::Ended(session, _) => {
                 facts.session == *session
             }
-            TerminalStep::PermitRequest(_)
-            | TerminalStep::Result(_)
-            | TerminalStep::Answer(..) => true,
+            TerminalStep::PermitRequest(_) | TerminalStep::Result(_) | TerminalStep::Answer(..) => {
+                true
+            }
         };
         if facts.terminal != *terminal || !is_own_session {
             metrics::refused(what, "foreign_order", &terminal.to_string());
@@ -233,7 +246,9 @@ impl Core {
         self.send_config(terminal, now);
         for transaction in self.of_terminal(terminal) {
             let is_listed = hello.open.contains(&transaction);
-            self.step(transaction, now, |sale, turn| sale.handle_hello(is_listed, turn));
+            self.step(transaction, now, |sale, turn| {
+                sale.handle_hello(is_listed, turn);
+            });
         }
         for transaction in &hello.open {
             if !self.has(*transaction) {
@@ -263,11 +278,18 @@ impl Core {
 
     fn send_config(&mut self, terminal: &TerminalName, now: Now) {
         let (serial, epoch) = (self.ground.serial, self.ground.store_epoch);
-        let config = self.ground.registry.site_config(terminal, serial, epoch, now.utc);
+        let config = self
+            .ground
+            .registry
+            .site_config(terminal, serial, epoch, now.utc);
         let Some(config) = config else {
             return;
         };
-        match self.ground.speaker.site_config(terminal, &config, &mut *self.entropy) {
+        match self
+            .ground
+            .speaker
+            .site_config(terminal, &config, &mut *self.entropy)
+        {
             Ok(parcel) => self.group.parcels.push(parcel),
             Err(error) => {
                 let error = process::exit::one_line(&error);

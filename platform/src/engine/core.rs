@@ -132,17 +132,15 @@ impl Core {
             .collect()
     }
 
-    /// Everything that is due. What is not in memory and was not found either has no deadline.
+    /// Everything that is due. `watched` were not in memory: they have been loaded for their late
+    /// watch, or are gone.
     pub(crate) fn handle_timeout(&mut self, watched: &[TransactionId], now: Now) {
+        for transaction in watched {
+            self.set_wake(*transaction, None);
+            self.step(*transaction, now, Sale::handle_watch);
+        }
         for transaction in self.due(now.tick) {
-            if watched.contains(&transaction) {
-                self.step(transaction, now, Sale::handle_watch);
-            } else {
-                self.step(transaction, now, Sale::handle_timeout);
-            }
-            if !self.has(transaction) {
-                self.set_wake(transaction, None);
-            }
+            self.step(transaction, now, Sale::handle_timeout);
         }
         for (terminal, record) in self.acks.skip_due(now.tick) {
             self.acknowledge(&terminal, record, true, now);
@@ -241,7 +239,10 @@ impl Core {
                 tracing::error!(%transaction, error, "a message can't be said");
             }
         }
-        let wake = self.sales.get(&transaction).and_then(|kept| kept.sale.poll_timeout());
+        let wake = self
+            .sales
+            .get(&transaction)
+            .and_then(|kept| kept.sale.poll_timeout());
         self.set_wake(transaction, wake);
     }
 
@@ -306,7 +307,9 @@ impl Core {
         };
         let source: (&mut dyn Entropy, _) = (&mut *self.entropy, now.utc);
         let said: Option<(Word, Parcel)> =
-            self.ground.speaker.word(kept.sale.facts(), output, source)?;
+            self.ground
+                .speaker
+                .word(kept.sale.facts(), output, source)?;
         if let Some((word, parcel)) = said {
             self.group.parcels.push(parcel.clone());
             kept.put(word, parcel);

@@ -60,7 +60,10 @@ pub(crate) enum TerminalStep {
     PermitRequest(Box<Verified<PermitRequest>>),
     Result(Box<Verified<LinkageResult>>),
     /// With the result that a decided finding holds.
-    Answer(Box<Verified<JournalAnswer>>, Option<Box<Verified<LinkageResult>>>),
+    Answer(
+        Box<Verified<JournalAnswer>>,
+        Option<Box<Verified<LinkageResult>>>,
+    ),
 }
 
 /// What an envelope says beside its message.
@@ -276,7 +279,8 @@ impl Signer<'_> {
         what: &'static str,
         jws: &Jws<T>,
     ) -> Result<Verified<T>, Refused> {
-        verify(jws, self.keyring, &self.audience).map_err(|refusal: Refusal| (what, refusal.as_str()))
+        verify(jws, self.keyring, &self.audience)
+            .map_err(|refusal: Refusal| (what, refusal.as_str()))
     }
 
     /// The topic names the terminal, and the broker has checked it: the signature must agree.

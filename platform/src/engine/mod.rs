@@ -143,12 +143,7 @@ struct Engine {
 }
 
 impl Engine {
-    async fn run(
-        mut self,
-        client: Client,
-        incoming: Incoming,
-        client_end: CancellationToken,
-    ) {
+    async fn run(mut self, client: Client, incoming: Incoming, client_end: CancellationToken) {
         let (inputs, mut inbox) = mpsc::channel(INPUTS_MAX);
         let (sends, outbox) = mpsc::channel(SENDS_MAX);
         let pump = tokio::spawn(pump(incoming, inputs));
@@ -213,7 +208,11 @@ impl Engine {
         }
         let watched = self.core.due_elsewhere(self.clock.now().tick);
         let mut wanted = watched.clone();
-        wanted.extend(taken.iter().flat_map(|taken| self.core.wanted(&taken.intent)));
+        wanted.extend(
+            taken
+                .iter()
+                .flat_map(|taken| self.core.wanted(&taken.intent)),
+        );
         self.load(wanted).await?;
         let now = self.clock.now();
         for taken in taken {
@@ -279,7 +278,7 @@ impl Engine {
                 () = self.shutdown.cancelled() => return,
             }
             match self.load_open().await {
-                Ok(()) => return,
+                Ok(()) => return self.core.handle_connected(),
                 Err(WriterError::Ended) => {
                     tracing::error!("the store's thread has ended; nothing can be decided");
                     return;

@@ -68,15 +68,18 @@ impl Speaker {
                 let reply = PaymentReply::Receipt(receipt.clone());
                 (Word::Receipt, envelope.seal(reply)?)
             }
-            Output::Settled(settled) => {
-                (Word::Settled, envelope.seal(PaymentReply::Settled(*settled))?)
-            }
-            Output::Standing(standing) => {
-                (Word::Standing, envelope.seal(PaymentReply::Standing(*standing))?)
-            }
-            Output::Refused(refused) => {
-                (Word::Refused, envelope.seal(PaymentReply::Refused(refused.clone()))?)
-            }
+            Output::Settled(settled) => (
+                Word::Settled,
+                envelope.seal(PaymentReply::Settled(*settled))?,
+            ),
+            Output::Standing(standing) => (
+                Word::Standing,
+                envelope.seal(PaymentReply::Standing(*standing))?,
+            ),
+            Output::Refused(refused) => (
+                Word::Refused,
+                envelope.seal(PaymentReply::Refused(refused.clone()))?,
+            ),
             Output::Receipt(_)
             | Output::Event(_)
             | Output::Entry(_)

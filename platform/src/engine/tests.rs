@@ -95,14 +95,18 @@ impl Desk {
         };
         let taken = intake.take(topic, payload, false);
         for transaction in self.core.wanted(&taken.intent) {
-            if let Some(row) = self.store.sale(transaction).unwrap() {
-                let outbox = self.store.outbox(Some(transaction)).unwrap();
-                self.core.adopt(&row, outbox, self.now);
-            }
+            self.load(transaction);
         }
         self.core.apply(taken.intent, self.now);
         if let Some((terminal, record)) = taken.record {
             self.core.take_record(&terminal, record, self.now);
+        }
+    }
+
+    fn load(&mut self, transaction: TransactionId) {
+        if let Some(row) = self.store.sale(transaction).unwrap() {
+            let outbox = self.store.outbox(Some(transaction)).unwrap();
+            self.core.adopt(&row, outbox, self.now);
         }
     }
 
@@ -215,7 +219,12 @@ fn what_is_malformed_or_signed_by_another_is_dropped() {
     let foreign = signed_order(&stranger, &order_request());
     assert_eq!(desk.say(foreign, None), vec![]);
     let topic = Topic::Up(gate(), protocol::topic::Up::Payment);
-    for payload in [&b"{"[..], &[b' '; 9_000], b"{\"version\":2}", "支付".as_bytes()] {
+    for payload in [
+        &b"{"[..],
+        &[b' '; 9_000],
+        b"{\"version\":2}",
+        "支付".as_bytes(),
+    ] {
         assert_eq!(desk.take(&topic, payload), vec![]);
     }
     let unknown: TerminalName = "north/gate-9".parse().unwrap();
@@ -271,7 +280,10 @@ fn a_new_session_ends_the_offer_of_the_one_before() {
     second.transaction = TransactionId::from_random([8; 16]);
     second.session = SessionId::from_random([9; 16]);
     let said = desk.say(signed_order(&terminal_key(), &second), None);
-    let asked: Vec<&'static str> = said.iter().map(|parcel| asked(parcel).operation.as_str()).collect();
+    let asked: Vec<&'static str> = said
+        .iter()
+        .map(|parcel| asked(parcel).operation.as_str())
+        .collect();
     assert_eq!(asked, ["query", "create"]);
 }
 
@@ -279,10 +291,17 @@ fn a_new_session_ends_the_offer_of_the_one_before() {
 fn a_sale_that_is_over_leaves_memory_and_still_answers() {
     let mut desk = Desk::new();
     let create = desk.say(order(), None);
-    desk.answer(&create[0], GatewayResult::Refused(protocol::message::GatewayRefusal::PayeeUnknown));
+    desk.answer(
+        &create[0],
+        GatewayResult::Refused(protocol::message::GatewayRefusal::PayeeUnknown),
+    );
     assert_eq!(desk.state(), "expired");
     for _ in 0..400 {
-        let Some(due) = desk.core.poll_timeout().filter(|due| *due < Tick::from_millis(250_000)) else {
+        let Some(due) = desk
+            .core
+            .poll_timeout()
+            .filter(|due| *due < Tick::from_millis(250_000))
+        else {
             break;
         };
         desk.now.tick = desk.now.tick.max(due);
@@ -292,7 +311,35 @@ fn a_sale_that_is_over_leaves_memory_and_still_answers() {
     assert!(!desk.core.has(transaction()));
     let said = desk.say(hello(vec![transaction()]), None);
     assert_eq!(topics(&said), [down(Down::Config), down(Down::Payment)]);
-    assert!(desk.core.poll_timeout().is_some_and(|due| due.since(desk.now.tick) <= Duration::from_secs(60)));
+    assert!(
+        desk.core
+            .poll_timeout()
+            .is_some_and(|due| due.since(desk.now.tick) <= Duration::from_secs(60))
+    );
+}
+
+#[test]
+fn the_late_watch_of_a_sale_out_of_memory_asks_when_it_is_due() {
+    let mut desk = Desk::new();
+    let create = desk.say(order(), None);
+    let refused = protocol::message::GatewayRefusal::PayeeUnknown;
+    desk.answer(&create[0], GatewayResult::Refused(refused));
+    while desk.core.has(transaction()) {
+        desk.now.tick = desk.core.poll_timeout().unwrap();
+        desk.core.handle_timeout(&[], desk.now);
+        desk.finish();
+    }
+    desk.now.tick = desk.core.poll_timeout().unwrap();
+    let watched = desk.core.due_elsewhere(desk.now.tick);
+    assert_eq!(watched, [transaction()]);
+    desk.load(transaction());
+    desk.core.handle_timeout(&watched, desk.now);
+    let said = desk.finish();
+    assert_eq!(said.len(), 1);
+    assert_eq!(asked(&said[0]).operation.as_str(), "query");
+    // Money after all: back with it.
+    let refund = desk.answer(&said[0], GatewayResult::Order(view(&[exact()])));
+    assert_eq!(asked(refund.last().unwrap()).operation.as_str(), "refund");
 }
 
 fn topics(parcels: &[Parcel]) -> Vec<Topic> {
@@ -326,7 +373,10 @@ fn answer(parcel: &Parcel, result: GatewayResult) -> (Topic, Vec<u8>) {
     };
     let jws = sign(&gateway_key(), &answer).unwrap();
     let envelope = Envelope::new(MessageId::from_random([2; 16]), Utc::EPOCH, jws);
-    (gateway_topic(GatewayKind::Response), encode(&envelope).unwrap())
+    (
+        gateway_topic(GatewayKind::Response),
+        encode(&envelope).unwrap(),
+    )
 }
 
 fn signed_order(key: &SigningKey, request: &OrderRequest) -> PaymentMessage {
@@ -356,7 +406,12 @@ fn order_request() -> OrderRequest {
             quantity: 1,
         }]),
         amount: money(450),
-        tariff_version: Registry::build(&[site()]).unwrap().terminal(&gate()).unwrap().site.tariff_version,
+        tariff_version: Registry::build(&[site()])
+            .unwrap()
+            .terminal(&gate())
+            .unwrap()
+            .site
+            .tariff_version,
         payer: None,
         return_url: "http://gate-1/return".to_owned(),
         requested_at: Utc::EPOCH,
@@ -387,7 +442,11 @@ fn hello(open: Vec<TransactionId>) -> Hello {
 fn view(payments: &[PaymentView]) -> OrderView {
     OrderView {
         order: transaction(),
-        status: if payments.is_empty() { OrderStatus::Open } else { OrderStatus::Paid },
+        status: if payments.is_empty() {
+            OrderStatus::Open
+        } else {
+            OrderStatus::Paid
+        },
         amount: money(450),
         payee: "shop".parse().unwrap(),
         pay_url: "http://pay/1".to_owned(),

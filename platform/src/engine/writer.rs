@@ -30,8 +30,14 @@ pub(crate) enum WriterError {
 
 enum Job {
     Commit(Box<Group>, oneshot::Sender<Result<Box<Group>, StoreError>>),
-    Load(Vec<TransactionId>, oneshot::Sender<Result<Vec<Loaded>, StoreError>>),
-    Open(Vec<TerminalName>, oneshot::Sender<Result<Opened, StoreError>>),
+    Load(
+        Vec<TransactionId>,
+        oneshot::Sender<Result<Vec<Loaded>, StoreError>>,
+    ),
+    Open(
+        Vec<TerminalName>,
+        oneshot::Sender<Result<Opened, StoreError>>,
+    ),
 }
 
 /// Everything that is open.
@@ -58,11 +64,16 @@ impl Writer {
 
     /// All of the group or nothing of it; returns once it is on the disk.
     pub(crate) async fn commit(&self, group: Group) -> Result<Group, WriterError> {
-        let committed = self.ask(|reply| Job::Commit(Box::new(group), reply)).await?;
+        let committed = self
+            .ask(|reply| Job::Commit(Box::new(group), reply))
+            .await?;
         Ok(*committed)
     }
 
-    pub(crate) async fn load(&self, wanted: Vec<TransactionId>) -> Result<Vec<Loaded>, WriterError> {
+    pub(crate) async fn load(
+        &self,
+        wanted: Vec<TransactionId>,
+    ) -> Result<Vec<Loaded>, WriterError> {
         self.ask(|reply| Job::Load(wanted, reply)).await
     }
 

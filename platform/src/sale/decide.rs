@@ -163,7 +163,9 @@ impl Sale {
         } else {
             OffReason::Expired
         };
-        self.transaction.ending.map_or(unended, |ending| ending.reason)
+        self.transaction
+            .ending
+            .map_or(unended, |ending| ending.reason)
     }
 
     fn consider_undecided(&mut self, is_final: bool, turn: &mut Turn<'_>) {

@@ -298,9 +298,12 @@ fn settled_outcome(result: &LinkageResult, is_other_journal: bool) -> LinkageOut
         .first()
         .map(|device: &DeviceResult| device.feedback);
     match (result.outcome, deciding) {
-        (LinkageOutcome::Uncertain { reason }, _) if reason == UncertainReason::Partial => {
-            result.outcome
-        }
+        (
+            LinkageOutcome::Uncertain {
+                reason: UncertainReason::Partial,
+            },
+            _,
+        ) => result.outcome,
         (LinkageOutcome::Uncertain { .. }, Some(Feedback::Sensor)) => LinkageOutcome::Done,
         (LinkageOutcome::Uncertain { .. }, Some(Feedback::Contradicts)) if !is_other_journal => {
             LinkageOutcome::Failed

@@ -181,7 +181,9 @@ impl Order {
             return;
         }
         let pause = Duration::from_millis(turn.policy.timeouts.hint_interval_ms);
-        let earliest = self.queried_at.map_or(turn.now.tick, |queried| queried + pause);
+        let earliest = self
+            .queried_at
+            .map_or(turn.now.tick, |queried| queried + pause);
         self.ask_soon(earliest.max(turn.now.tick));
     }
 
@@ -371,7 +373,11 @@ impl Order {
     fn pause(&self, turn: &Turn<'_>) -> Option<Duration> {
         let timeouts = &turn.policy.timeouts;
         let pause_ms = match self.aim {
-            Aim::Create => 0,
+            // An order without a page to pay on is no order yet: look again, not in a circle.
+            Aim::Create => match self.state {
+                OrderState::Unsent | OrderState::Unknown => 0,
+                _ => timeouts.query_interval_ms,
+            },
             Aim::Watch => self
                 .notice_step
                 .and_then(|step| timeouts.notice_schedule_ms.get(step + 1).copied())

@@ -22,12 +22,19 @@ fn refused_or_failed_gives_the_money_back() {
     ] {
         let mut bench = Bench::permitted();
         bench.result(outcome);
-        assert_eq!(bench.look(), ["withdraw permit", "standing RefundPending", "ask refund"]);
+        assert_eq!(
+            bench.look(),
+            ["withdraw permit", "standing RefundPending", "ask refund"]
+        );
         assert_eq!(bench.refunds()[0].reason, reason);
         bench.answer_refund(RefundStatus::Succeeded);
         assert_eq!(
             bench.look(),
-            ["book debit suspense, credit gateway_receivable", "standing Refunded", "settled"]
+            [
+                "book debit suspense, credit gateway_receivable",
+                "standing Refunded",
+                "settled"
+            ]
         );
         assert_eq!(bench.balance(Account::Suspense), 0);
     }
@@ -61,9 +68,21 @@ fn without_a_result_the_journal_is_asked_once_every_permit_is_dead() {
 fn what_the_journal_knows_decides() {
     let uncertain = Finding::Uncertain(UncertainReason::IntentWithoutDone);
     let rows = [
-        (Finding::Tombstone, refund_as_loss(), TransactionState::RefundPending),
-        (Finding::Acting, refund_as_loss(), TransactionState::LinkageUnknown),
-        (uncertain.clone(), refund_as_loss(), TransactionState::RefundPending),
+        (
+            Finding::Tombstone,
+            refund_as_loss(),
+            TransactionState::RefundPending,
+        ),
+        (
+            Finding::Acting,
+            refund_as_loss(),
+            TransactionState::LinkageUnknown,
+        ),
+        (
+            uncertain.clone(),
+            refund_as_loss(),
+            TransactionState::RefundPending,
+        ),
         (uncertain, policy(), TransactionState::Review),
     ];
     for (finding, policy, state) in rows {
@@ -109,11 +128,36 @@ fn it_gives_up_after_fifteen_minutes_of_silence_and_never_before_the_nonce_is_de
 #[test]
 fn uncertain_follows_the_policy_and_the_sensor_comes_first() {
     let rows = [
-        (refund_as_loss(), NO_FEEDBACK, Feedback::None, TransactionState::RefundPending),
-        (policy(), NO_FEEDBACK, Feedback::None, TransactionState::Review),
-        (policy(), NO_FEEDBACK, Feedback::Sensor, TransactionState::Done),
-        (policy(), NO_FEEDBACK, Feedback::Contradicts, TransactionState::RefundPending),
-        (refund_as_loss(), PARTIAL, Feedback::Sensor, TransactionState::Review),
+        (
+            refund_as_loss(),
+            NO_FEEDBACK,
+            Feedback::None,
+            TransactionState::RefundPending,
+        ),
+        (
+            policy(),
+            NO_FEEDBACK,
+            Feedback::None,
+            TransactionState::Review,
+        ),
+        (
+            policy(),
+            NO_FEEDBACK,
+            Feedback::Sensor,
+            TransactionState::Done,
+        ),
+        (
+            policy(),
+            NO_FEEDBACK,
+            Feedback::Contradicts,
+            TransactionState::RefundPending,
+        ),
+        (
+            refund_as_loss(),
+            PARTIAL,
+            Feedback::Sensor,
+            TransactionState::Review,
+        ),
     ];
     for (policy, outcome, feedback, state) in rows {
         let mut bench = Bench::permitted_with(policy);
@@ -127,7 +171,10 @@ fn a_definite_result_ends_a_review_of_uncertainty() {
     let mut bench = Bench::permitted();
     bench.result_with(NO_FEEDBACK, Feedback::None);
     bench.result(LinkageOutcome::Done);
-    assert_eq!((bench.state(), bench.balance(Account::Suspense)), (TransactionState::Done, 0));
+    assert_eq!(
+        (bench.state(), bench.balance(Account::Suspense)),
+        (TransactionState::Done, 0)
+    );
 }
 
 #[test]
@@ -139,7 +186,10 @@ fn a_done_after_the_refund_was_sent_is_our_loss_once() {
     bench.result(LinkageOutcome::Done);
     assert_eq!(bench.look(), ["book debit loss, credit merchant"]);
     bench.answer_refund(RefundStatus::Succeeded);
-    assert_eq!((bench.state(), bench.balance(Account::Suspense)), (TransactionState::Refunded, 0));
+    assert_eq!(
+        (bench.state(), bench.balance(Account::Suspense)),
+        (TransactionState::Refunded, 0)
+    );
     assert_eq!(bench.balance(Account::Loss), 450);
 }
 
@@ -165,7 +215,10 @@ fn a_terminal_that_withdraws_before_any_permit_ends_the_offer() {
     bench.result(withdrawn);
     assert_eq!(bench.look(), ["ask query"]);
     bench.answer(paid(&[exact(1)]));
-    assert_eq!((bench.state(), bench.permits.len()), (TransactionState::RefundPending, 0));
+    assert_eq!(
+        (bench.state(), bench.permits.len()),
+        (TransactionState::RefundPending, 0)
+    );
 }
 
 #[test]

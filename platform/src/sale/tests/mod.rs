@@ -257,10 +257,14 @@ impl Bench {
 
     /// The payment server does what the newest refund call asks.
     pub(super) fn answer_refund(&mut self, status: RefundStatus) {
-        let found = self.calls.iter().rev().find_map(|(operation, nonce)| match operation {
-            Operation::Refund(refund) => Some((refund.clone(), *nonce)),
-            _ => None,
-        });
+        let found = self
+            .calls
+            .iter()
+            .rev()
+            .find_map(|(operation, nonce)| match operation {
+                Operation::Refund(refund) => Some((refund.clone(), *nonce)),
+                _ => None,
+            });
         let (refund, nonce) = found.unwrap();
         self.answer_refund_of(&refund, nonce, status);
     }
@@ -330,7 +334,11 @@ fn named(output: &Output) -> String {
         Output::Event(event) => format!("event {}", event.kind),
         Output::Entry(entry) => {
             let side = |posting: &crate::ledger::Posting| {
-                let sign = if posting.debit_minor > 0 { "debit" } else { "credit" };
+                let sign = if posting.debit_minor > 0 {
+                    "debit"
+                } else {
+                    "credit"
+                };
                 format!("{sign} {}", posting.account.as_str())
             };
             let sides: Vec<String> = entry.iter().map(side).collect();
@@ -572,20 +580,36 @@ fn an_order_request_is_let_in_or_refused_by_name() {
         let mut request = order_request(450);
         change(&mut request);
         let version = tariff().version();
-        admit(&request, &tariff(), version, LIFETIME_MS, &Timeouts::default())
+        admit(
+            &request,
+            &tariff(),
+            version,
+            LIFETIME_MS,
+            &Timeouts::default(),
+        )
     };
     assert_eq!(admitted(&|_| ()), Ok(bill(450)));
     let items = |quantity| {
         let item = "stay".parse().unwrap();
         Charge::Items(vec![ItemLine { item, quantity }])
     };
-    let rows: [(&dyn Fn(&mut OrderRequest), OrderRefusal); 6] = [
-        (&|r| r.tariff_version = Digest::of(b""), OrderRefusal::TariffVersion),
+    type Row<'a> = (&'a dyn Fn(&mut OrderRequest), OrderRefusal);
+    let rows: [Row<'_>; 6] = [
+        (
+            &|r| r.tariff_version = Digest::of(b""),
+            OrderRefusal::TariffVersion,
+        ),
         (&|r| r.amount = money(449), OrderRefusal::Amount),
         (&|r| r.charge = items(2), OrderRefusal::Amount),
         (&|r| r.charge = items(3), OrderRefusal::Charge),
-        (&|r| r.nonce_lifetime_ms = 124_999, OrderRefusal::NonceLifetime),
-        (&|r| r.nonce_lifetime_ms = 3_600_001, OrderRefusal::NonceLifetime),
+        (
+            &|r| r.nonce_lifetime_ms = 124_999,
+            OrderRefusal::NonceLifetime,
+        ),
+        (
+            &|r| r.nonce_lifetime_ms = 3_600_001,
+            OrderRefusal::NonceLifetime,
+        ),
     ];
     for (change, reason) in rows {
         assert_eq!(admitted(change), Err(reason));

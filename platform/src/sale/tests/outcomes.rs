@@ -20,11 +20,18 @@ fn paid_is_permitted_once_then_done_with_a_receipt() {
     bench.answer(paid(&[exact(1)]));
     assert_eq!(
         bench.look(),
-        ["book debit gateway_receivable, credit suspense", "withdraw quote", "permit"]
+        [
+            "book debit gateway_receivable, credit suspense",
+            "withdraw quote",
+            "permit"
+        ]
     );
     assert_eq!(bench.next_ms(), Some(1_000));
     let permit = &bench.permits[0];
-    assert_eq!((permit.nonce, permit.journal, permit.session), (nonce(), journal(), session()));
+    assert_eq!(
+        (permit.nonce, permit.journal, permit.session),
+        (nonce(), journal(), session())
+    );
     bench.result(LinkageOutcome::Done);
     assert_eq!(
         bench.look(),
@@ -36,7 +43,13 @@ fn paid_is_permitted_once_then_done_with_a_receipt() {
         ]
     );
     assert_eq!(bench.state(), TransactionState::Done);
-    assert_eq!((bench.balance(Account::Suspense), bench.balance(Account::Merchant)), (0, -450));
+    assert_eq!(
+        (
+            bench.balance(Account::Suspense),
+            bench.balance(Account::Merchant)
+        ),
+        (0, -450)
+    );
     assert_eq!(bench.next_ms(), Some(60_000));
     bench.pass(seconds(60));
     assert_eq!(bench.look(), ["withdraw receipt", "withdraw settled"]);
@@ -111,7 +124,10 @@ fn never_paid_is_asked_for_after_the_deadline_then_closed() {
     assert_eq!(bench.look(), ["ask close"]);
     bench.answer(closed());
     assert_eq!(bench.look(), ["withdraw quote", "off Expired", "settled"]);
-    assert_eq!((bench.state(), bench.postings.len()), (TransactionState::Expired, 0));
+    assert_eq!(
+        (bench.state(), bench.postings.len()),
+        (TransactionState::Expired, 0)
+    );
 }
 
 #[test]
@@ -138,7 +154,10 @@ fn a_payment_that_the_final_query_finds_is_served() {
     let mut bench = Bench::quoted();
     bench.pass(seconds(120));
     bench.answer(paid(&[exact(1)]));
-    assert_eq!((bench.state(), bench.permits.len()), (TransactionState::Commanded, 1));
+    assert_eq!(
+        (bench.state(), bench.permits.len()),
+        (TransactionState::Commanded, 1)
+    );
 }
 
 #[test]
@@ -163,9 +182,16 @@ fn money_after_the_close_goes_back_by_itself() {
     bench.answer_refund(RefundStatus::Succeeded);
     assert_eq!(
         bench.look(),
-        ["book debit suspense, credit gateway_receivable", "standing Refunded", "settled"]
+        [
+            "book debit suspense, credit gateway_receivable",
+            "standing Refunded",
+            "settled"
+        ]
     );
-    assert_eq!((bench.state(), bench.permits.len()), (TransactionState::Refunded, 0));
+    assert_eq!(
+        (bench.state(), bench.permits.len()),
+        (TransactionState::Refunded, 0)
+    );
     assert_eq!(bench.balance(Account::Suspense), 0);
 }
 
@@ -234,11 +260,20 @@ fn of_two_payments_one_is_kept_and_the_other_returned_after_the_on() {
         ]
     );
     bench.answer_refund(RefundStatus::Succeeded);
-    assert_eq!(bench.look(), ["book debit suspense, credit gateway_receivable"]);
+    assert_eq!(
+        bench.look(),
+        ["book debit suspense, credit gateway_receivable"]
+    );
     assert_eq!(bench.state(), TransactionState::Done);
     let refunds = bench.refunds();
     assert_eq!((refunds.len(), refunds[0].payment), (1, exact(2).payment));
-    assert_eq!((bench.balance(Account::Suspense), bench.balance(Account::Merchant)), (0, -450));
+    assert_eq!(
+        (
+            bench.balance(Account::Suspense),
+            bench.balance(Account::Merchant)
+        ),
+        (0, -450)
+    );
 }
 
 #[test]
@@ -251,10 +286,17 @@ fn a_second_payment_that_shows_up_after_done_is_returned() {
     bench.answer(paid(&[exact(1), exact(2)]));
     assert_eq!(
         bench.look(),
-        ["ask query", "book debit gateway_receivable, credit suspense", "ask refund"]
+        [
+            "ask query",
+            "book debit gateway_receivable, credit suspense",
+            "ask refund"
+        ]
     );
     bench.answer_refund(RefundStatus::Succeeded);
-    assert_eq!((bench.state(), bench.balance(Account::Suspense)), (TransactionState::Done, 0));
+    assert_eq!(
+        (bench.state(), bench.balance(Account::Suspense)),
+        (TransactionState::Done, 0)
+    );
 }
 
 #[test]
@@ -281,8 +323,14 @@ fn a_wrong_amount_or_currency_goes_back() {
             ]
         );
         bench.answer_refund(RefundStatus::Succeeded);
-        assert_eq!((bench.state(), bench.permits.len()), (TransactionState::Refunded, 0));
-        assert_eq!((bench.refunds()[0].amount, bench.balance(Account::Suspense)), (amount, 0));
+        assert_eq!(
+            (bench.state(), bench.permits.len()),
+            (TransactionState::Refunded, 0)
+        );
+        assert_eq!(
+            (bench.refunds()[0].amount, bench.balance(Account::Suspense)),
+            (amount, 0)
+        );
     }
 }
 
@@ -295,10 +343,22 @@ fn money_to_another_payee_is_never_booked_as_ours() {
     bench.answer(paid(&[foreign]));
     assert_eq!(
         bench.look(),
-        ["ask query", "withdraw quote", "off WrongPayee", "standing Review"]
+        [
+            "ask query",
+            "withdraw quote",
+            "off WrongPayee",
+            "standing Review"
+        ]
     );
     assert_eq!(bench.state(), TransactionState::Review);
-    assert_eq!((bench.postings.len(), bench.refunds().len(), bench.permits.len()), (0, 0, 0));
+    assert_eq!(
+        (
+            bench.postings.len(),
+            bench.refunds().len(),
+            bench.permits.len()
+        ),
+        (0, 0, 0)
+    );
 }
 
 #[test]
@@ -310,7 +370,10 @@ fn an_order_of_other_content_under_our_number_is_never_served() {
         ..view(OrderStatus::Paid, &[exact(1)])
     };
     bench.answer(GatewayResult::Order(other));
-    assert_eq!((bench.state(), bench.permits.len()), (TransactionState::RefundPending, 0));
+    assert_eq!(
+        (bench.state(), bench.permits.len()),
+        (TransactionState::RefundPending, 0)
+    );
 }
 
 #[test]
@@ -345,7 +408,10 @@ fn silence_ends_in_a_review_and_a_later_answer_in_a_refund() {
     bench.pass(seconds(60));
     bench.answer(paid(&[exact(1)]));
     bench.answer_refund(RefundStatus::Succeeded);
-    assert_eq!((bench.state(), bench.permits.len()), (TransactionState::Refunded, 0));
+    assert_eq!(
+        (bench.state(), bench.permits.len()),
+        (TransactionState::Refunded, 0)
+    );
     assert_eq!(bench.balance(Account::Suspense), 0);
 }
 
@@ -359,12 +425,18 @@ fn silence_before_any_quote_refuses_the_order() {
     assert_eq!(bench.look(), ["ask create"]);
     bench.pass(seconds(10));
     let said = bench.look();
-    assert!(said.contains(&"refused GatewayUnavailable".to_owned()), "{said:?}");
+    assert!(
+        said.contains(&"refused GatewayUnavailable".to_owned()),
+        "{said:?}"
+    );
     assert_eq!(bench.state(), TransactionState::Closing);
-    let creates = bench.calls.iter().filter_map(|(operation, _)| match operation {
-        Operation::Create(create) => Some(create.clone()),
-        _ => None,
-    });
+    let creates = bench
+        .calls
+        .iter()
+        .filter_map(|(operation, _)| match operation {
+            Operation::Create(create) => Some(create.clone()),
+            _ => None,
+        });
     let creates: Vec<_> = creates.collect();
     assert_eq!(creates[0], creates[1]);
 }
@@ -377,17 +449,26 @@ fn a_slow_answer_counts_within_the_life_of_the_nonce_and_not_after() {
         let (_, asked) = bench.calls.last().cloned().unwrap();
         bench.pass(seconds(late));
         assert!(bench.answer_under(asked, paid(&[exact(1)])));
-        assert_eq!((bench.state(), bench.permits.len()), (TransactionState::Commanded, 1));
+        assert_eq!(
+            (bench.state(), bench.permits.len()),
+            (TransactionState::Commanded, 1)
+        );
     }
     let mut bench = Bench::quoted();
     bench.pass(seconds(170));
     bench.answer(paid(&[exact(1)]));
-    assert_eq!((bench.state(), bench.permits.len()), (TransactionState::Commanded, 1));
+    assert_eq!(
+        (bench.state(), bench.permits.len()),
+        (TransactionState::Commanded, 1)
+    );
     let mut bench = Bench::quoted();
     bench.pass(seconds(178));
     let newest = bench.calls.last().cloned().unwrap().1;
     bench.answer_under(newest, paid(&[exact(1)]));
-    assert_eq!((bench.state(), bench.permits.len()), (TransactionState::RefundPending, 0));
+    assert_eq!(
+        (bench.state(), bench.permits.len()),
+        (TransactionState::RefundPending, 0)
+    );
 }
 
 #[test]
@@ -417,7 +498,10 @@ fn a_payer_who_left_gets_the_money_back() {
     let mut bench = Bench::quoted();
     bench.step(|sale, turn| sale.handle_ended(EndReason::Cancelled, turn));
     bench.answer(paid(&[exact(1)]));
-    assert_eq!((bench.state(), bench.permits.len()), (TransactionState::RefundPending, 0));
+    assert_eq!(
+        (bench.state(), bench.permits.len()),
+        (TransactionState::RefundPending, 0)
+    );
     assert_eq!(bench.refunds()[0].reason, "ended");
 }
 
@@ -426,8 +510,14 @@ fn nothing_to_pay_is_served_without_an_order() {
     let mut bench = Bench::priced(policy(), 0);
     assert_eq!(bench.look(), ["quote", "permit"]);
     bench.result(LinkageOutcome::Done);
-    assert_eq!(bench.look(), ["withdraw quote", "withdraw permit", "receipt", "settled"]);
-    assert_eq!((bench.state(), bench.postings.len()), (TransactionState::Done, 0));
+    assert_eq!(
+        bench.look(),
+        ["withdraw quote", "withdraw permit", "receipt", "settled"]
+    );
+    assert_eq!(
+        (bench.state(), bench.postings.len()),
+        (TransactionState::Done, 0)
+    );
 }
 
 #[test]
@@ -435,7 +525,10 @@ fn an_order_that_the_gateway_refuses_is_refused() {
     let mut bench = Bench::new();
     bench.look();
     bench.answer(refused(GatewayRefusal::PayeeUnknown));
-    assert_eq!(bench.look(), ["refused GatewayUnavailable", "off Expired", "settled"]);
+    assert_eq!(
+        bench.look(),
+        ["refused GatewayUnavailable", "off Expired", "settled"]
+    );
     assert_eq!(bench.state(), TransactionState::Expired);
 }
 

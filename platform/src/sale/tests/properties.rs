@@ -126,7 +126,10 @@ fn check(bench: &mut Bench) -> Result<(), TestCaseError> {
     }
     let suspense = -bench.balance(Account::Suspense);
     let received: i64 = bench.sale.payments.values().map(|p| p.amount.minor()).sum();
-    prop_assert!((0..=received).contains(&suspense), "I6: {suspense} of {received}");
+    prop_assert!(
+        (0..=received).contains(&suspense),
+        "I6: {suspense} of {received}"
+    );
     let is_settled = bench.state().is_final()
         && bench.sale.payments.values().all(Payment::is_settled)
         && bench.sale.transaction.review.is_none();
@@ -142,13 +145,16 @@ fn check(bench: &mut Bench) -> Result<(), TestCaseError> {
 
 fn check_permits(bench: &Bench) -> Result<(), TestCaseError> {
     for permit in &bench.permits {
-        let protocol::message::Ground::Paid { payment, amount, .. } = &permit.ground else {
+        let protocol::message::Ground::Paid {
+            payment, amount, ..
+        } = &permit.ground
+        else {
             return Err(TestCaseError::fail("a ground without a payment"));
         };
         let found = &bench.sale.payments[payment];
         prop_assert_eq!((found.amount, *amount), (money(450), money(450)));
     }
-    let nonces: std::collections::BTreeSet<Nonce> = bench.permits.iter().map(|p| p.nonce).collect();
+    let nonces: BTreeSet<Nonce> = bench.permits.iter().map(|p| p.nonce).collect();
     prop_assert_eq!(nonces.len(), bench.permits.len()); // each nonce is permitted once
     for payment in bench.sale.payments.values() {
         prop_assert!(!(payment.is_earned && payment.refund.is_some())); // I5, I2
@@ -177,6 +183,16 @@ proptest! {
         }
     }
 
+}
+
+proptest! {
+    // Each case is an hour of a sale's life.
+    #![proptest_config(ProptestConfig {
+        cases: 100,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
     /// With a payment server that answers in the end, every sale comes to an end.
     #[test]
     fn every_sale_ends(inputs in inputs()) {
@@ -191,7 +207,7 @@ proptest! {
             .map(|(id, payment)| PaymentView { payment: *id, ..payment_of(payment) })
             .collect();
         let status = if truth.is_empty() { OrderStatus::Closed } else { OrderStatus::Paid };
-        for _ in 0..200 {
+        for _ in 0..60 {
             bench.pass(seconds(60));
             let calls: Vec<_> = bench.calls.iter().rev().take(4).cloned().collect();
             for (operation, nonce) in calls {

@@ -105,7 +105,10 @@ fn a_refund_in_flight_is_repeated_under_its_own_id() {
     assert_eq!(bench.look(), ["ask refund"]);
     assert_eq!(bench.refunds().len(), 1);
     bench.answer_refund(RefundStatus::Succeeded);
-    assert_eq!((bench.state(), bench.balance(Account::Suspense)), (TransactionState::Refunded, 0));
+    assert_eq!(
+        (bench.state(), bench.balance(Account::Suspense)),
+        (TransactionState::Refunded, 0)
+    );
 }
 
 #[test]

@@ -31,7 +31,10 @@ fn after_a_notice_it_is_asked_closely_for_a_while() {
     bench.answer(open());
     assert_eq!(bench.state(), TransactionState::Confirming);
     let times = query_times(&mut bench, 8);
-    assert_eq!(times, [1_000, 2_000, 4_000, 7_000, 12_000, 17_000, 22_000, 27_000]);
+    assert_eq!(
+        times,
+        [1_000, 2_000, 4_000, 7_000, 12_000, 17_000, 22_000, 27_000]
+    );
     assert_eq!(bench.state(), TransactionState::AwaitingPayment);
 }
 
@@ -74,7 +77,10 @@ fn a_question_is_overdue_after_five_seconds_and_its_answer_still_counts() {
     bench.look();
     bench.pass(seconds(5));
     assert_eq!(bench.look(), NOTHING);
-    assert_eq!(bench.kinds.last().map(String::as_str), Some("gateway_unanswered"));
+    assert_eq!(
+        bench.kinds.last().map(String::as_str),
+        Some("gateway_unanswered")
+    );
     bench.pass(seconds(5));
     assert_eq!(bench.look(), ["ask query"]);
     assert!(bench.answer_under(asked, paid(&[exact(1)])));
@@ -91,7 +97,10 @@ fn an_older_open_does_not_undo_paid() {
     bench.look();
     assert!(bench.answer_under(asked, open()));
     assert_eq!(bench.look(), NOTHING);
-    assert_eq!((bench.sale.order_state(), bench.state()), ("paid", TransactionState::Commanded));
+    assert_eq!(
+        (bench.sale.order_state(), bench.state()),
+        ("paid", TransactionState::Commanded)
+    );
 }
 
 #[test]
@@ -137,7 +146,15 @@ fn the_late_watch_asks_for_five_days_and_then_no_more() {
     let day = 86_400;
     assert_eq!(
         asked,
-        [300, 3_900, 3_900 + day, 3_900 + 2 * day, 3_900 + 3 * day, 3_900 + 4 * day, 3_900 + 5 * day]
+        [
+            300,
+            3_900,
+            3_900 + day,
+            3_900 + 2 * day,
+            3_900 + 3 * day,
+            3_900 + 4 * day,
+            3_900 + 5 * day
+        ]
     );
     assert!(!bench.sale.is_open());
 }
@@ -178,7 +195,10 @@ fn a_refund_that_fails_after_it_succeeded_is_owed_again() {
     bench.step(Sale::handle_notice);
     bench.answer(paid(&[payment(1, money(449))]));
     bench.answer_refund(RefundStatus::Succeeded);
-    assert_eq!((bench.state(), bench.balance(Account::Suspense)), (TransactionState::Refunded, 0));
+    assert_eq!(
+        (bench.state(), bench.balance(Account::Suspense)),
+        (TransactionState::Refunded, 0)
+    );
     let refund = bench.refunds()[0].clone();
     bench.step(Sale::handle_event);
     bench.pass(seconds(1));
@@ -192,5 +212,8 @@ fn a_refund_that_fails_after_it_succeeded_is_owed_again() {
         refunds: vec![failed],
         ..view(OrderStatus::Paid, &[payment(1, money(449))])
     }));
-    assert_eq!((bench.state(), bench.balance(Account::Suspense)), (TransactionState::Review, -449));
+    assert_eq!(
+        (bench.state(), bench.balance(Account::Suspense)),
+        (TransactionState::Review, -449)
+    );
 }
