@@ -11,6 +11,10 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "paylatch-broker", version, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
+    /// The configuration, in TOML. Files in `conf.d` beside it are read after it.
+    #[arg(long, short, global = true, value_name = "FILE")]
+    #[arg(default_value = "/etc/paylatch/broker/broker.toml")]
+    pub(crate) config: PathBuf,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -18,17 +22,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve until SIGINT or SIGTERM; a second signal ends at once.
-    Run {
-        /// The configuration, in TOML. Files in `conf.d` beside it are read after it.
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-    },
+    Run,
     /// Read the configuration, passwords and certificates, say what is wrong, and serve nothing.
-    CheckConfig {
-        /// The configuration, in TOML.
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-    },
+    CheckConfig,
 }
 
 const AFTER_HELP: &str = "\

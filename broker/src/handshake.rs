@@ -46,7 +46,7 @@ pub(crate) async fn admit(
     };
     let entered = tokio::select! {
         entered = enter(&door, socket, peer, tls, permit) => entered,
-        () = door.shutdown.cancelled() => Err(Refusal::Stopping),
+        () = door.shutdown.cancelled() => Err(Refusal::Stopping.into()),
     };
     drop(unauthenticated);
     match entered {
@@ -54,7 +54,27 @@ pub(crate) async fn admit(
             client::run(door, identity, key, attachment, mailbox).await;
         }
         Ok(None) => {}
-        Err(refusal) => metrics::refused(refusal, peer),
+        Err(refused) => {
+            // Counted before it is answered: whoever sees the answer finds it in the metrics.
+            metrics::refused(refused.refusal, peer);
+            if let Some((stream, permit)) = refused.rest {
+                turn_away(stream, refused.refusal).await;
+                drop(permit);
+            }
+        }
+    }
+}
+
+/// A refusal, and what is left to answer it to.
+struct Refused {
+    refusal: Refusal,
+    rest: Option<(Stream, ConnectionPermit)>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        let rest = None;
+        Self { refusal, rest }
     }
 }
 
@@ -71,21 +91,21 @@ async fn enter(
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
     permit: ConnectionPermit,
-) -> Result<Option<Beginning>, Refusal> {
+) -> Result<Option<Beginning>, Refused> {
     let mut stream = secure(door, socket, tls).await?;
     let mut input = BytesMut::with_capacity(CONNECT_BYTES);
     let limit = Duration::from_millis(door.limits.connect_timeout_ms);
     let read = timeout(limit, read_connect(door, &mut stream, &mut input)).await;
     let decided = match read {
-        Err(_) => return Err(Refusal::ConnectTimeout),
+        Err(_) => return Err(Refusal::ConnectTimeout.into()),
         Ok(Err(refusal)) => Err(refusal),
         Ok(Ok(connect)) => decide(door, connect),
     };
     let (identity, key, arrival, will) = match decided {
         Ok(decided) => decided,
         Err(refusal) => {
-            turn_away(stream, refusal).await;
-            return Err(refusal);
+            let rest = Some((stream, permit));
+            return Err(Refused { refusal, rest });
         }
     };
     let attachment = Attachment {
@@ -99,10 +119,10 @@ async fn enter(
     match door.registry.enter(&key, attachment) {
         Entrance::TakenOver => Ok(None),
         Entrance::Begin(attachment, mailbox) => Ok(Some((identity, key, *attachment, mailbox))),
-        Entrance::Refused(attachment) => {
-            answer(attachment.stream, ConnectCode::Unavailable).await;
-            Err(Refusal::SessionsMax)
-        }
+        Entrance::Refused(attachment) => Err(Refused {
+            refusal: Refusal::SessionsMax,
+            rest: Some((attachment.stream, attachment.permit)),
+        }),
     }
 }
 
@@ -189,6 +209,7 @@ async fn turn_away(stream: Stream, refusal: Refusal) {
         Refusal::ClientId => answer(stream, ConnectCode::ClientId).await,
         Refusal::Credentials => answer(stream, ConnectCode::Credentials).await,
         Refusal::Will => answer(stream, ConnectCode::NotAuthorized).await,
+        Refusal::SessionsMax => answer(stream, ConnectCode::Unavailable).await,
         Refusal::Violation(Violation::ProtocolLevel) => {
             answer(stream, ConnectCode::ProtocolLevel).await;
         }

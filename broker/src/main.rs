@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use broker::{BuildError, Config};
 use clap::Parser as _;
 use process::exit::{self, Code, Failure};
+use tokio::runtime::Runtime;
 
 use crate::cli::{Cli, Command};
 
@@ -18,7 +19,7 @@ const LOG_DEFAULT: &str = "info,rumqttd=error";
 fn main() -> ExitCode {
     // Usage errors and --help end here, with clap's own words and our exit code.
     let result = match Cli::try_parse() {
-        Ok(cli) => run(cli.command),
+        Ok(cli) => run(&cli),
         Err(error) => return exit_of(&error),
     };
     exit::report(result)
@@ -32,14 +33,16 @@ fn exit_of(error: &clap::Error) -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Runtime::new().context("the system gives no threads")?;
-    match command {
-        Command::Run { config } => runtime.block_on(serve(&config)),
-        Command::CheckConfig { config } => {
-            let loaded = process::config::load(Some(&config))?;
-            broker::check(&loaded).map_err(|error| failure(&config, &error))?;
-            println!("{}: good", config.display());
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Run => {
+            let runtime = Runtime::new().context("the system gives no threads")?;
+            runtime.block_on(serve(&cli.config))
+        }
+        Command::CheckConfig => {
+            let loaded = process::config::load(Some(&cli.config))?;
+            broker::check(&loaded).map_err(|error| failure(&cli.config, &error))?;
+            println!("{}: good", cli.config.display());
             Ok(())
         }
     }
