@@ -50,7 +50,8 @@ pub struct AuditedTransaction {
     pub terminal: TerminalName,
     pub state: String,
     pub open: bool,
-    /// That of the sale. Money booked in another one is a violation, and counted here all the same.
+    /// That of the sale. Money that came in another one is counted here too: it must go back, and
+    /// kept it is a violation.
     pub currency: Currency,
     /// Booked as ours when the payment server said that it was paid.
     pub received: i64,

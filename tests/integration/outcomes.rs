@@ -34,7 +34,7 @@ fn settled(state: &str, on_count: usize, received: i64, refunded: i64) -> Verdic
         refunded,
         suspense: 0,
         ledgers_equal: true,
-        books_clean: true,
+        violations: vec![],
     }
 }
 
@@ -70,7 +70,7 @@ async fn declined_ends_without_money_and_without_on() {
     let (page, verdict) = ends_as(Outcome::Declined, Press::Pay).await;
     assert_eq!(
         (page.as_str(), verdict),
-        ("expired", settled("expired", 0, 0, 0))
+        ("not_confirmed", settled("expired", 0, 0, 0))
     );
 }
 
@@ -79,7 +79,7 @@ async fn a_payer_who_declines_is_not_served() {
     let (page, verdict) = ends_as(Outcome::Declined, Press::Decline).await;
     assert_eq!(
         (page.as_str(), verdict),
-        ("expired", settled("expired", 0, 0, 0))
+        ("not_confirmed", settled("expired", 0, 0, 0))
     );
 }
 
@@ -88,7 +88,7 @@ async fn never_paid_expires() {
     let (page, verdict) = ends_as(Outcome::Never, Press::Pay).await;
     assert_eq!(
         (page.as_str(), verdict),
-        ("expired", settled("expired", 0, 0, 0))
+        ("not_confirmed", settled("expired", 0, 0, 0))
     );
 }
 
@@ -97,7 +97,7 @@ async fn a_payer_who_looks_and_leaves_is_not_charged() {
     let (page, verdict) = ends_as(Outcome::Never, Press::Nothing).await;
     assert_eq!(
         (page.as_str(), verdict),
-        ("expired", settled("expired", 0, 0, 0))
+        ("not_confirmed", settled("expired", 0, 0, 0))
     );
 }
 

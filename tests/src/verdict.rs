@@ -29,8 +29,8 @@ pub struct Verdict {
     pub suspense: i64,
     /// Whether both ledgers hold the same money of our account.
     pub ledgers_equal: bool,
-    /// Whether every invariant of the platform's ledger holds.
-    pub books_clean: bool,
+    /// Invariants of the platform's ledger that do not hold.
+    pub violations: Vec<String>,
 }
 
 impl Verdict {
@@ -77,7 +77,7 @@ impl Verdict {
             refunded: order.map_or(0, |order| order.refunded.values().sum()),
             suspense: sale.suspense,
             ledgers_equal: order.is_none_or(|order| equal(sale, order)),
-            books_clean: audit.is_clean(),
+            violations: violations(&audit),
         })
     }
 
@@ -99,7 +99,11 @@ impl Verdict {
             self.on_count
         );
         ensure!(self.ledgers_equal, "the ledgers differ: {self:?}");
-        ensure!(self.books_clean, "an invariant of the ledger is broken");
+        ensure!(
+            self.violations.is_empty(),
+            "broken invariants: {:?}",
+            self.violations
+        );
         let reviewed = self.state == "review";
         ensure!(
             reviewed || self.suspense == 0,
@@ -152,6 +156,18 @@ const fn settled_states(outcome: Outcome) -> &'static [&'static str] {
         Outcome::Late | Outcome::Under | Outcome::Over | Outcome::NoAnswer => &["refunded"],
         Outcome::WrongPayee | Outcome::WrongCurrency => &["refunded", "review"],
     }
+}
+
+fn violations(audit: &Audit) -> Vec<String> {
+    let unbalanced = (!audit.balanced).then(|| "debits differ from credits".to_owned());
+    let broken = (!audit.chain_intact).then(|| "the event chain is broken".to_owned());
+    audit
+        .violations
+        .iter()
+        .cloned()
+        .chain(unbalanced)
+        .chain(broken)
+        .collect()
 }
 
 /// The money of our account: what went elsewhere is not in our ledger.

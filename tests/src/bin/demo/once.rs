@@ -61,5 +61,5 @@ fn print(result: &Result<'_>) {
     println!("  refunded         {}", verdict.refunded);
     println!("  in suspense      {}", verdict.suspense);
     println!("  ledgers equal    {}", verdict.ledgers_equal);
-    println!("  invariants hold  {}", verdict.books_clean);
+    println!("  invariants hold  {}", verdict.violations.is_empty());
 }
