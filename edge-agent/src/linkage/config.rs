@@ -215,11 +215,11 @@ impl From<ModbusUnit> for u8 {
 /// Why a device can't work as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LinkageError {
-    #[error("devices: {count} are too many; one terminal switches at most {max}")]
+    #[error("{count} devices are too many; one terminal switches at most {max}")]
     TooMany { count: usize, max: usize },
-    #[error("devices: '{device}' is listed twice; give each device its own id")]
+    #[error("'{device}' is listed twice; give each device its own id")]
     Twice { device: DeviceId },
-    #[error("devices: {field} of '{device}' is {found}; use {range}")]
+    #[error("{field} of '{device}' is {found}; use {range}")]
     Range {
         device: DeviceId,
         field: &'static str,
@@ -353,7 +353,7 @@ mod tests {
         let json =
             r#"{"id":"washer","driver":{"simulated":{}},"action":{"run_for":{"ms":1800000}}}"#;
         let error = device(json).unwrap().check().unwrap_err().to_string();
-        let expected = "devices: action.run_for.ms of 'washer' is 1800000; use 20 to 60000";
+        let expected = "action.run_for.ms of 'washer' is 1800000; use 20 to 60000";
         assert_eq!(error, expected);
     }
 }
