@@ -2,9 +2,11 @@
 //!
 //! | module | what it owns |
 //! |---|---|
+//! | `effects` | what the machine wants of broker, devices and disk |
 //! | `start` | from files to a machine |
 //! | `writer` | the thread that writes the journal |
 
+mod effects;
 pub(crate) mod start;
 mod writer;
 
@@ -17,7 +19,6 @@ use process::entropy::SystemEntropy;
 use process::health::Health;
 use protocol::id::TransactionId;
 use protocol::message::{DeviceHealth, DeviceResult};
-use protocol::time::Tick;
 use protocol::topic::{TerminalName, Topic};
 use protocol_client::{Client, Delivery, Event, Incoming};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,7 +26,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::desk::{Call, DeskError};
 use crate::linkage::Panel;
-use crate::machine::message::Message;
 use crate::machine::{CallId, DeliveryId, Inbound, Output, Terminal, Ticket};
 use crate::metrics;
 use start::{Identity, Opening, open_all};
@@ -353,61 +353,6 @@ impl Run<'_> {
         }
     }
 
-    /// What is not taken now waits in the machine's outbox for its next turn.
-    fn send(&self, message: &Message) {
-        let (kind, payload) = match message.encode() {
-            Ok(encoded) => encoded,
-            Err(error) => return tracing::error!(%error, "a message has no form"),
-        };
-        let topic = Topic::Up(self.name().clone(), kind);
-        if let Err(error) = self.shell.client.try_publish(topic, payload) {
-            tracing::debug!(%error, kind = kind.as_str(), "message not handed over");
-        }
-    }
-
-    fn switch(
-        &self,
-        transaction: TransactionId,
-        devices: Vec<protocol::id::DeviceId>,
-        not_after: Tick,
-    ) {
-        let (panel, done) = (Arc::clone(&self.shell.panel), self.done.clone());
-        let clock = self.shell.clock.clone();
-        tokio::spawn(async move {
-            let start = clock.now().tick;
-            let results = panel.switch_on_until(&devices, Some(not_after)).await;
-            metrics::switched(clock.now().tick.since(start));
-            tell(&done, Done::Switched(transaction, results)).await;
-        });
-    }
-
-    fn probe(&mut self) {
-        if std::mem::replace(&mut self.is_probing, true) {
-            return;
-        }
-        let (panel, done) = (Arc::clone(&self.shell.panel), self.done.clone());
-        tokio::spawn(async move {
-            let health = panel.probe().await;
-            tell(&done, Done::Probed(health)).await;
-        });
-    }
-
-    /// A config that can't be kept is used all the same: it is signed, and the next start asks.
-    fn store(&self, ticket: Ticket, config: &str) {
-        let path = self.shell.identity.config.site_config_path();
-        let (done, text) = (self.done.clone(), format!("{config}\n"));
-        tokio::spawn(async move {
-            let name = path.display().to_string();
-            let replace = move || process::file::replace(&path, text.as_bytes());
-            match tokio::task::spawn_blocking(replace).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(path = name, %error, "can't keep the site config"),
-                Err(error) => tracing::warn!(%error, "can't keep the site config"),
-            }
-            tell(&done, Done::Stored(ticket)).await;
-        });
-    }
-
     fn report(&self) {
         let reason = self.machine.why_unavailable(self.shell.clock.now());
         metrics::serving(reason.is_none());
@@ -424,12 +369,5 @@ impl Run<'_> {
 fn reply<T>(answer: oneshot::Sender<T>, value: T) {
     if answer.send(value).is_err() {
         tracing::debug!("nobody waits for the answer any more");
-    }
-}
-
-/// The machine may have gone; the journal then says what is to be said.
-async fn tell(done: &mpsc::Sender<Done>, word: Done) {
-    if done.send(word).await.is_err() {
-        tracing::warn!("a device's word came too late");
     }
 }

@@ -324,8 +324,11 @@ impl Terminal {
             .entries()
             .filter(|(_, entry)| entry.quote.is_some() && !entry.is_decided())
             .count() as u64;
-        let live = size_of(&self.book.snapshot());
-        live + SALE_BYTES + undecided * UNDECIDED_BYTES <= self.room.capacity
+        let wanted = SALE_BYTES + undecided * UNDECIDED_BYTES;
+        // What pruned records still take is only counted off when it matters: that takes a look at
+        // every record.
+        self.room.used + wanted <= self.room.capacity
+            || size_of(&self.book.snapshot()) + wanted <= self.room.capacity
     }
 
     fn note(&mut self, event: Event) {
