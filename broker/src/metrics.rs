@@ -134,6 +134,10 @@ pub(crate) fn describe() {
         "paylatch_broker_router_filters",
         "Filters that the router has seen"
     );
+    describe_counters();
+}
+
+fn describe_counters() {
     describe_counter!(
         "paylatch_broker_refusals_total",
         "Sockets turned away before they were a session, by reason"

@@ -193,7 +193,9 @@ impl Broker {
             dispatcher,
             addresses,
         } = self;
-        announce(&addresses, health_listener.as_ref());
+        let health_address = health_listener
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok());
         let stop_bus = CancellationToken::new();
         let mut uplink = tokio::spawn(uplink.run());
         let mut dispatching = tokio::spawn(dispatcher.run(door.clone(), stop_bus.clone()));
@@ -203,6 +205,7 @@ impl Broker {
         let serving_health = serve_health(health_listener, health.clone(), door.shutdown.clone());
         health.set(ROUTER_CHECK, Ok(()));
         health.set(LISTENERS_CHECK, Ok(()));
+        announce(&addresses, health_address);
         let has_failed = tokio::select! {
             () = shutdown.cancelled() => false,
             _ = &mut uplink => true,
@@ -220,11 +223,11 @@ impl Broker {
     }
 }
 
-fn announce(addresses: &[SocketAddr], health: Option<&TcpListener>) {
+fn announce(addresses: &[SocketAddr], health: Option<SocketAddr>) {
     for address in addresses {
         tracing::info!(%address, "listening");
     }
-    if let Some(address) = health.and_then(|listener| listener.local_addr().ok()) {
+    if let Some(address) = health {
         tracing::info!(%address, "health and metrics");
     }
 }

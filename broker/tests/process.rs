@@ -120,11 +120,18 @@ impl Drop for Running {
     }
 }
 
-/// Under `timeout`, which passes signals on.
+/// Under `timeout`, which in the foreground passes a signal on once.
 fn run(folder: &Path) -> Running {
     // Whatever goes wrong, reading its lines ends with it.
     let mut child = Command::new("timeout")
-        .args(["60", BINARY, "run", "--config", &config_of(folder)])
+        .args([
+            "--foreground",
+            "60",
+            BINARY,
+            "run",
+            "--config",
+            &config_of(folder),
+        ])
         .env_remove("PAYLATCH_LOG")
         .stderr(Stdio::piped())
         .spawn()
