@@ -8,11 +8,11 @@ use serde_json::json;
 use crate::cost::Cost;
 use crate::payments::Options;
 
-/// Counters of synced writes, one per part that has a disk.
+/// How often each part that has a disk synced it; the histograms of its duration count.
 const SYNCED_WRITES: [&str; 3] = [
-    "paylatch_platform_commits_total",
-    "paylatch_agent_journal_syncs_total",
-    "paylatch_mock_commits_total",
+    "paylatch_platform_commit_seconds_count",
+    "paylatch_agent_journal_sync_duration_seconds_count",
+    "paylatch_mock_commit_duration_seconds_count",
 ];
 
 pub(crate) struct Report {
@@ -108,13 +108,13 @@ fn percentile(sorted: &[u64], percent: usize) -> u64 {
 
 fn print_table(paced: &Figures, full: &Figures, rate: u32) {
     println!(
-        "{:<44} {:>12} {:>12}",
+        "{:<52} {:>12} {:>12}",
         "",
         format!("{rate}/s"),
         "full speed"
     );
     let row =
-        |name: &str, left: String, right: String| println!("{name:<44} {left:>12} {right:>12}");
+        |name: &str, left: String, right: String| println!("{name:<52} {left:>12} {right:>12}");
     let number = |value: f64| format!("{value:.2}");
     row(
         "whole payments",
