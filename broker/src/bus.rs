@@ -95,18 +95,37 @@ impl Bus {
         Ok((tx, rx))
     }
 
-    /// Whether the router knows `filter` or may learn it.
-    pub(crate) fn admit_filter(&self, filter: &str) -> bool {
+    /// Whether the router knows `filter` or may learn it; `None` if neither.
+    pub(crate) fn admit_filter(&self, filter: &str) -> Option<Familiarity> {
         let mut filters = lock(&self.filters);
         if filters.contains(filter) {
-            return true;
+            return Some(Familiarity::Known);
         }
-        let has_room = filters.len() < self.filters_max;
-        if has_room {
-            filters.insert(filter.to_owned());
-            metrics::filters(u32::try_from(filters.len()).unwrap_or(u32::MAX));
+        if filters.len() >= self.filters_max {
+            return None;
         }
-        has_room
+        filters.insert(filter.to_owned());
+        metrics::filters(u32::try_from(filters.len()).unwrap_or(u32::MAX));
+        Some(Familiarity::New)
+    }
+}
+
+/// What the router knows of a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Familiarity {
+    /// Its ring starts with the first message from now on.
+    New,
+    /// Its ring runs.
+    Known,
+}
+
+impl Familiarity {
+    /// The number of the next message, where it is known.
+    pub(crate) const fn next_number(self) -> Option<u64> {
+        match self {
+            Self::New => Some(0),
+            Self::Known => None,
+        }
     }
 }
 

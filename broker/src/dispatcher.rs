@@ -24,7 +24,7 @@ impl Dispatcher {
         let (mut tx, rx) = bus.link("dispatcher").await?;
         let filter = Filter::all_down().as_str().to_owned();
         let mut gaps = GapWatch::default();
-        gaps.add(&filter);
+        gaps.add(&filter, Some(0));
         let subscribe = mqtt::Subscribe {
             pkid: 0,
             filters: vec![mqtt::Filter {

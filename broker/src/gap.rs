@@ -12,11 +12,12 @@ pub(crate) struct GapWatch {
 }
 
 impl GapWatch {
-    /// False if it is watched already.
-    pub(crate) fn add(&mut self, filter: &str) -> bool {
+    /// False if it is watched already. `next` is the first number to come, if it is known: else
+    /// what is lost before the first message that comes is not seen.
+    pub(crate) fn add(&mut self, filter: &str, next: Option<u64>) -> bool {
         let is_new = self.filters.iter().all(|(known, _)| known != filter);
         if is_new {
-            self.filters.push((filter.to_owned(), None));
+            self.filters.push((filter.to_owned(), next));
         }
         is_new
     }
@@ -61,8 +62,8 @@ mod tests {
     #[test]
     fn consecutive_numbers_lose_nothing_and_a_jump_loses_the_difference() {
         let mut watch = GapWatch::default();
-        assert!(watch.add("a/+"));
-        assert!(!watch.add("a/+"));
+        assert!(watch.add("a/+", None));
+        assert!(!watch.add("a/+", None));
         assert_eq!(watch.seen("a/b", 7), 0);
         assert_eq!(watch.seen("a/c", 8), 0);
         assert_eq!(watch.seen("a/b", 12), 3);
@@ -72,8 +73,8 @@ mod tests {
     #[test]
     fn overlapping_filters_keep_their_own_numbers() {
         let mut watch = GapWatch::default();
-        watch.add("a/+");
-        watch.add("a/b");
+        watch.add("a/+", None);
+        watch.add("a/b", None);
         assert_eq!(watch.seen("a/b", 100), 0);
         assert_eq!(watch.seen("a/b", 5), 0);
         assert_eq!(watch.seen("a/b", 6), 0);
@@ -82,13 +83,21 @@ mod tests {
     }
 
     #[test]
+    fn with_a_known_beginning_the_first_message_shows_a_loss_too() {
+        let mut watch = GapWatch::default();
+        watch.add("a", Some(0));
+        assert_eq!(watch.seen("a", 3), 3);
+        assert_eq!(watch.seen("a", 4), 0);
+    }
+
+    #[test]
     fn a_filter_that_is_subscribed_again_starts_anew() {
         let mut watch = GapWatch::default();
-        watch.add("a");
+        watch.add("a", None);
         assert_eq!(watch.seen("a", 1), 0);
         assert!(watch.remove("a"));
         assert!(!watch.remove("a"));
-        watch.add("a");
+        watch.add("a", None);
         assert_eq!(watch.seen("a", 90), 0);
     }
 }

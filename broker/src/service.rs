@@ -88,10 +88,10 @@ impl ServiceLink {
     /// False if the router may not learn another filter. Afterwards every publish of whoever saw
     /// the answer is under the subscription: the router takes events in their order.
     pub(crate) async fn subscribe(&mut self, filter: &str) -> Result<bool, RouterError> {
-        if !self.bus.admit_filter(filter) {
+        let Some(familiarity) = self.bus.admit_filter(filter) else {
             return Ok(false);
-        }
-        if bus::lock(&self.gaps).add(filter) {
+        };
+        if bus::lock(&self.gaps).add(filter, familiarity.next_number()) {
             let subscribe = protocol::Subscribe {
                 pkid: 0,
                 filters: vec![protocol::Filter {

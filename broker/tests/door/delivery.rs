@@ -225,3 +225,48 @@ async fn a_full_queue_costs_its_own_terminal_only() {
     platform.publish(DOWN_1, b"z", 1).await;
     assert_eq!(stuck.delivery().await.payload, b"z");
 }
+
+const FLOOD: u32 = 1_500;
+
+/// A ring of 1 MiB under a flood of 12 MiB, and a reader that takes nothing meanwhile.
+#[tokio::test]
+async fn what_a_slow_service_loses_to_the_ring_is_counted() {
+    process::metrics::recorder();
+    let mut config = config();
+    config.limits.ring_bytes_max = 1024 * 1024;
+    config.limits.service_queue_max = 4;
+    config.limits.service_window_max = 4;
+    let broker = start(config).await;
+    let mut platform = broker.client(PLATFORM).await;
+    platform.subscribe(&[(ALL_PAYMENTS, 1)]).await;
+    let mut gate = broker.client(GATE_1).await;
+    for number in 0..FLOOD {
+        let mut payload = vec![b'x'; 8 * 1024];
+        payload[..4].copy_from_slice(&number.to_be_bytes());
+        gate.publish(UP_1, &payload, 1).await;
+    }
+    let mut received = 0;
+    loop {
+        let delivery = platform.delivery().await;
+        platform.acknowledge(&delivery).await;
+        received += 1;
+        if delivery.payload[..4] == (FLOOD - 1).to_be_bytes() {
+            break;
+        }
+    }
+    let missing = FLOOD - received;
+    // Other tests of the same process may lose messages too.
+    let lost = ring_lost();
+    assert!(
+        missing > 0 && lost >= missing,
+        "{missing} missing, {lost} counted"
+    );
+}
+
+fn ring_lost() -> u32 {
+    let metrics = process::metrics::render();
+    let counter = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("paylatch_broker_ring_lost_total "));
+    counter.map_or(0, |text| text.parse().unwrap())
+}
