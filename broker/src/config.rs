@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use process::config::ConfigError;
 use process::secret::{SecretError, SecretFile};
 use serde::Deserialize;
 
@@ -29,6 +30,28 @@ pub struct Config {
 }
 
 impl Config {
+    /// Reads a configuration: file, `conf.d` beside it, `PAYLATCH__` environment. Relative paths
+    /// count from the folder of the file.
+    ///
+    /// # Errors
+    /// One line with file, field and fix.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = process::config::load(Some(path))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for tls in config
+            .listen
+            .iter_mut()
+            .filter_map(|listener| listener.tls.as_mut())
+        {
+            tls.certificate = folder.join(&tls.certificate);
+            tls.key = folder.join(&tls.key);
+        }
+        for user in &mut config.users {
+            user.password.anchor(folder);
+        }
+        Ok(config)
+    }
+
     /// A plain listener on a free port of 127.0.0.1, for tests and for brokers inside a process.
     #[must_use]
     pub fn loopback(users: Vec<User>) -> Self {
@@ -92,6 +115,12 @@ pub enum Password {
 }
 
 impl Password {
+    fn anchor(&mut self, folder: &Path) {
+        if let Self::File(file) = self {
+            *file = SecretFile::new(folder.join(file.path()));
+        }
+    }
+
     pub(crate) fn read(&self) -> Result<String, SecretError> {
         match self {
             Self::File(file) => file.read(),

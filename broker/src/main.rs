@@ -40,7 +40,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             runtime.block_on(serve(&cli.config))
         }
         Command::CheckConfig => {
-            let loaded = process::config::load(Some(&cli.config))?;
+            let loaded = Config::load(&cli.config)?;
             broker::check(&loaded).map_err(|error| failure(&cli.config, &error))?;
             println!("{}: good", cli.config.display());
             Ok(())
@@ -49,7 +49,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
 }
 
 async fn serve(path: &Path) -> anyhow::Result<()> {
-    let config: Config = process::config::load(Some(path))?;
+    let config = Config::load(path)?;
     process::log::init(config.log, LOG_DEFAULT)?;
     process::metrics::recorder();
     let shutdown = process::shutdown::on_signal().context("signals can't be heard")?;

@@ -1,5 +1,5 @@
 //! What a terminal is told by its operator. Every field says what it is for; unknown ones are
-//! refused.
+//! refused. Relative paths count from the folder of the file.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -187,7 +187,8 @@ impl Default for LogConfig {
 impl Config {
     /// Reads and checks a config: file, `conf.d` beside it, `PAYLATCH__` environment.
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
-        let config: Self = process::config::load(path)?;
+        let mut config: Self = process::config::load(path)?;
+        config.anchor(path.and_then(Path::parent).unwrap_or(Path::new("")));
         let origin = path.map_or_else(
             || "configuration".to_owned(),
             |path| path.display().to_string(),
@@ -214,6 +215,16 @@ impl Config {
         }
         linkage::check(&self.devices)
             .map_err(|error| field("devices", error.to_string(), "correct the device"))
+    }
+
+    /// Relative paths count from the folder of the file, wherever the program was started.
+    fn anchor(&mut self, folder: &Path) {
+        self.data_folder = folder.join(&self.data_folder);
+        let ca_file = self.broker.tls_ca_file.take();
+        self.broker.tls_ca_file = ca_file.map(|file| folder.join(file));
+        let password_file = self.broker.password_file.take();
+        self.broker.password_file =
+            password_file.map(|file| SecretFile::new(folder.join(file.path())));
     }
 
     /// Where the key is that only this terminal holds.

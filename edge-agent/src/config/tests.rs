@@ -33,6 +33,20 @@ fn the_example_is_what_the_defaults_say() {
 }
 
 #[test]
+fn relative_paths_count_from_the_folder_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("agent.toml");
+    std::fs::write(&file, EXAMPLE).unwrap();
+    let config = Config::load(Some(&file)).unwrap();
+    assert_eq!(config.data_folder, folder.path().join("terminal-data"));
+    let password = config.broker.password_file.unwrap();
+    assert_eq!(
+        password.path(),
+        folder.path().join("terminal-data/broker.password")
+    );
+}
+
+#[test]
 fn each_mistake_names_its_field_and_its_fix() {
     let rows = [
         ("\"north/gate-1\"", "\"gate-1\"", "terminal: "),
