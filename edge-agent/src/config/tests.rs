@@ -67,7 +67,7 @@ fn each_mistake_names_its_field_and_its_fix() {
             "broker.password_file: there is no password",
         ),
         (
-            "[\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"]",
+            "[\"PASTE-WHAT-the-platform-keys-init-printed-A\"]",
             "[]",
             "platform.public_keys: nobody's word would count",
         ),
