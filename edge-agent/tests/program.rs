@@ -1,5 +1,11 @@
 //! The program itself: its words, its exit codes, and what operators read from it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test's own trouble ends it"
+)]
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
