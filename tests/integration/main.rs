@@ -1,10 +1,14 @@
 //! End-to-end tests: whole systems in this process, and the separate programs.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     reason = "a test that cannot go on fails"
 )]
 
+mod browser;
+mod metrics;
 mod outcomes;
+mod programs;
 mod tidy;
 mod trouble;

@@ -4,7 +4,10 @@
 //! | module | what it owns |
 //! |---|---|
 //! | [`system`] | broker, platform, payment server and terminals in one process |
-//! | [`programs`] | the same as separate programs |
+//! | [`programs`] | one of the separate programs: spawned, watched, killed |
+//! | [`stand`] | all of them as one shop, with their configuration files and keys |
+//! | [`relay`] | a Modbus relay board that remembers what it did |
+//! | [`tool`] | programs that are no part of the workspace |
 //! | [`phone`] | a payer's phone without JavaScript |
 //! | [`visit`] | one visit of a phone to a terminal, from landing to the end |
 //! | [`verdict`] | what must be true of the books when everything has settled |
@@ -15,6 +18,9 @@ pub mod api;
 pub mod html;
 pub mod phone;
 pub mod programs;
+pub mod relay;
+pub mod stand;
 pub mod system;
+pub mod tool;
 pub mod verdict;
 pub mod visit;

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -16,7 +18,7 @@ use crate::phone::Phone;
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// From SIGTERM to exit: each program drains within five seconds.
-const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(25);
 
@@ -121,8 +123,28 @@ pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
     found.with_context(|| format!("{name} is not built; run: cargo build --workspace --bins"))
 }
 
+/// First of the ports that [`free_port`] gives: below those that systems take for outgoing
+/// connections (32,768 on Linux), so that none is taken between choosing and binding.
+const PORT_FIRST: u16 = 18_000;
+
+/// How many there are.
+const PORT_COUNT: u16 = 14_000;
+
+/// Ports tried from here on; each process starts elsewhere and never gives one twice.
+static PORT_NEXT: LazyLock<AtomicU32> =
+    LazyLock::new(|| AtomicU32::new(std::process::id().wrapping_mul(PORTS_PER_PROCESS)));
+
+/// More than one test takes, so that processes with neighbouring ids don't meet.
+const PORTS_PER_PROCESS: u32 = 32;
+
 /// A port that was free a moment ago.
 pub fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-    Ok(listener.local_addr()?.port())
+    for _ in 0..PORT_COUNT {
+        let offset = PORT_NEXT.fetch_add(1, Ordering::Relaxed) % u32::from(PORT_COUNT);
+        let port = PORT_FIRST + u16::try_from(offset)?;
+        if TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port is free")
 }
