@@ -10,6 +10,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use process::clock::Clock;
 use serde_json::{Value, json};
 use tests::programs::{self, Program};
+use tokio::process::Command;
 use tokio::time::timeout;
 
 /// What a payer holds (CSS pixels).
@@ -81,6 +82,8 @@ where
         .connect(&address)
         .await
         .unwrap();
+    let capabilities = client.capabilities().unwrap();
+    let browser = capabilities["goog:processID"].as_u64().unwrap();
     let window = Window {
         client: client.clone(),
         name,
@@ -88,10 +91,22 @@ where
     let visit = tokio::spawn(visit(Arc::new(window)));
     let visited = timeout(VISIT_TIMEOUT, visit).await;
     let closed = timeout(VISIT_TIMEOUT, client.close()).await;
-    // By a signal that it hears, so that no browser is left behind.
     driver.stop().await.ok();
+    if closed.is_err() {
+        kill(browser).await;
+    }
     visited.expect("the browser hangs").unwrap();
     closed.expect("the browser does not close").unwrap();
+}
+
+/// A browser that hangs outlives its driver.
+async fn kill(browser: u64) {
+    let words = ["-KILL".to_owned(), browser.to_string()];
+    let killed = Command::new("kill").args(words).status().await;
+    assert!(
+        killed.unwrap().success(),
+        "chromium {browser} is left behind"
+    );
 }
 
 fn capabilities(tools: &Tools, scripts: Scripts, profile: &Path) -> serde_json::Map<String, Value> {
