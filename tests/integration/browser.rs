@@ -129,7 +129,6 @@ async fn pays(name: &'static str, scripts: Scripts) {
     );
     with_window(&tools, name, scripts, move |window| async move {
         to_bill(&window, &terminal, scripts).await;
-        with_fresh_policy(&window).await;
         window.press(TO_PAYMENT).await;
         window.find(PAY).await;
         window.picture("4-checkout").await;
@@ -179,15 +178,7 @@ async fn to_bill(window: &Window, terminal: &str, scripts: Scripts) {
     assert!(text.contains("12.00 CNY"), "{text}");
 }
 
-/// A page that its script turned into the bill still has the policy of the page that it was, which
-/// lets no form lead to the payment server.
-async fn with_fresh_policy(window: &Window) {
-    window.reload().await;
-    window.shows("bill").await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the live page keeps the form-action policy of the screen it was loaded with"]
 async fn browser_reaches_the_payment_page_from_a_bill_that_came_by_itself() {
     let Some(tools) = tools() else { return };
     let shop = Shop::open(&tools, "paid").await;
@@ -243,7 +234,6 @@ async fn cancels(window: &Window, terminal: &str) {
 /// Leaves the payment page, goes there again, declines, pays, waits for a slow bank.
 async fn hesitates_and_pays(window: &Window, terminal: &str) {
     to_bill(window, terminal, Scripts::Run).await;
-    with_fresh_policy(window).await;
     window.press(TO_PAYMENT).await;
     window.press(LEAVE).await;
     window.shows("verifying").await;

@@ -72,7 +72,7 @@ pub(super) fn set(mut response: Response) -> Response {
 
 /// Scheme, host and port of an http or https address, if it has no characters that a policy could
 /// misread.
-fn origin_of(url: &str) -> Option<&str> {
+pub(super) fn origin_of(url: &str) -> Option<&str> {
     let after_scheme = ["https://", "http://"]
         .iter()
         .find_map(|scheme| url.strip_prefix(scheme).map(|_| scheme.len()))?;

@@ -3,6 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use protocol::id::TransactionId;
 
+use super::headers::origin_of;
 use super::texts;
 use crate::desk::{SessionToken, Shop};
 
@@ -122,10 +123,11 @@ fn page(frame: Frame<'_>, screen: &Screen) -> Markup {
         .session
         .filter(|_| screen.live)
         .map(|(_, version)| version);
+    let target = screen.form_target.as_deref().and_then(origin_of);
     html! {
         main id="page" data-state=(screen.state) data-key=(screen.key) data-refresh=[screen.refresh]
             data-events=[events] data-resume=[screen.resume.then_some(1)]
-            data-forget=[screen.forget.then_some(1)] {
+            data-forget=[screen.forget.then_some(1)] data-target=[target] {
             // The headline of the offer is the merchant's name already.
             @if screen.state != "free" { (header(frame.shop)) }
             div class="card" {

@@ -2,6 +2,8 @@
   'use strict';
   var d = document, stream = null, timer = 0, loading = false, again = false;
   function id(name) { return d.getElementById(name); }
+  // The policy of a document counts for as long as it is shown: it names this origin for forms.
+  var target = id('page').dataset.target;
   // Some browsers of sign-in windows keep nothing; then a rescan can't find its session again.
   function storage(use) { try { return use(localStorage); } catch (e) { return null; } }
   function remember(path) { storage(function (s) { s.setItem('session', path); }); }
@@ -44,6 +46,7 @@
   function show(text) {
     var fresh = new DOMParser().parseFromString(text, 'text/html'), next = fresh.getElementById('page');
     if (!next) { timer = setTimeout(load, 2000); return; }
+    if (next.dataset.target && next.dataset.target !== target) { location.reload(); return; }
     var old = id('page');
     if (next.dataset.key === old.dataset.key) {
       ['events', 'refresh'].forEach(function (name) {

@@ -11,7 +11,7 @@ pub(super) const NO_SHOP: &str = "Payment terminal";
 pub(super) const CONNECTION_LOST: &str = "No connection to the terminal. Trying again…";
 pub(super) const HELP: &str = "Help";
 pub(super) const CODE: &str = "Code";
-pub(super) const PAYEE: &str = "Paid to";
+pub(super) const PAYEE: &str = "Payee";
 pub(super) const PLACE: &str = "Place";
 pub(super) const TIME_LEFT: &str = "Time left";
 
@@ -72,7 +72,7 @@ pub(super) const EXPIRED_LEAD: &str = "The order was not paid in time and is clo
      still arrive, it is sent back by itself.";
 pub(super) const CANCELLED: &str = "Cancelled";
 pub(super) const CANCELLED_LEAD: &str = "You have not paid anything.";
-pub(super) const START_AGAIN: &str = "Start again";
+pub(super) const START_AGAIN: &str = "New order";
 
 pub(super) const NOT_CONFIRMED: &str = "Payment not confirmed";
 pub(super) const DECLINED: &str = "Payment declined";

@@ -158,10 +158,6 @@ impl Window {
         }
     }
 
-    pub(super) async fn reload(&self) {
-        self.client.refresh().await.unwrap();
-    }
-
     pub(super) async fn press(&self, css: &str) {
         self.find(css).await.click().await.unwrap();
     }
