@@ -7,8 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use broker::{BuildError, Config};
-use clap::Parser as _;
-use process::exit::{self, Code, Failure};
+use process::exit::{self, Failure};
 use tokio::runtime::Runtime;
 
 use crate::cli::{Cli, Command};
@@ -17,19 +16,9 @@ use crate::cli::{Cli, Command};
 const LOG_DEFAULT: &str = "info,rumqttd=error";
 
 fn main() -> ExitCode {
-    // Usage errors and --help end here, with clap's own words and our exit code.
-    let result = match Cli::try_parse() {
-        Ok(cli) => run(&cli),
-        Err(error) => return exit_of(&error),
-    };
-    exit::report(result)
-}
-
-fn exit_of(error: &clap::Error) -> ExitCode {
-    let printed = error.print();
-    match (error.use_stderr(), printed) {
-        (false, Ok(())) => ExitCode::SUCCESS,
-        _ => ExitCode::from(Code::Usage.as_u8()),
+    match process::cli::parse() {
+        Ok(cli) => exit::report(run(&cli)),
+        Err(code) => code,
     }
 }
 

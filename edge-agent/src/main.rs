@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use edge_agent::cli::{Cli, execute};
+use edge_agent::cli::execute;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    process::exit::report(execute(Cli::parse()).await)
+    match process::cli::parse() {
+        Ok(cli) => process::exit::report(execute(cli).await),
+        Err(code) => code,
+    }
 }

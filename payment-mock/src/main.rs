@@ -5,25 +5,15 @@ mod cli;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use payment_mock::{Keys, Settings};
-use process::exit::{self, Code, Failure};
+use process::exit::{self, Failure};
 
 use crate::cli::{Cli, Command, KeysCommand};
 
 fn main() -> ExitCode {
-    match Cli::try_parse() {
+    match process::cli::parse() {
         Ok(cli) => exit::report(start(&cli)),
-        Err(error) => exit_of(&error),
-    }
-}
-
-/// Usage errors and --help end here, with clap's own words and our exit code.
-fn exit_of(error: &clap::Error) -> ExitCode {
-    let printed = error.print();
-    match (error.use_stderr(), printed) {
-        (false, Ok(())) => ExitCode::SUCCESS,
-        _ => ExitCode::from(Code::Usage.as_u8()),
+        Err(code) => code,
     }
 }
 

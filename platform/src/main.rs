@@ -4,14 +4,16 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use platform::Keys;
 use platform::config::Settings;
 
 use cli::{Arguments, Command, KeysCommand};
 
 fn main() -> ExitCode {
-    process::exit::report(start(&Arguments::parse()))
+    match process::cli::parse() {
+        Ok(arguments) => process::exit::report(start(&arguments)),
+        Err(code) => code,
+    }
 }
 
 #[tokio::main]

@@ -209,7 +209,6 @@ async fn programs_tell_a_newcomer_what_they_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "paylatch-platform and paylatch-agent end with 2, the parser's own code"]
 async fn programs_refuse_words_that_they_do_not_know_with_64() {
     for role in Role::ALL {
         let ended = stand::run(role, &["dance"], None).await.unwrap();

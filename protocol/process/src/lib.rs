@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`config`] | layers (defaults, file, `conf.d`, environment) and one-line errors |
 //! | [`secret`] | secrets by file path, refused when others could read them |
+//! | [`cli`] | arguments, and the exit code of wrong ones |
 //! | [`exit`] | exit codes and the one line that explains them |
 //! | [`log`] | the subscriber, as text or JSON |
 //! | [`metrics`] | the one recorder of a process |
@@ -19,6 +20,7 @@
 //! | [`listen`] | listeners that refuse to be open by accident |
 //! | [`mod@file`] | files that are there in whole or not at all, also after a power cut |
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod entropy;
