@@ -5,7 +5,7 @@ use std::time::Duration;
 use edge_agent::linkage::config::Fault;
 use payment_mock::Outcome;
 use process::clock::Clock;
-use tests::phone::Phone;
+use tests::phone::{Page, Phone};
 use tests::system::{Pace, Plan, System};
 use tests::verdict::Verdict;
 use tests::visit::{Press, Visit};
@@ -19,23 +19,49 @@ async fn real_paced(folder: &tempfile::TempDir) -> System {
     System::start(plan).await.unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_was_away_between_payment_and_on_changes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
+/// Pays while the broker is away for `outage`; gives the system, the visit and its session's page.
+async fn pay_without_broker(plan: Plan, outage: Duration) -> (System, Visit, Page) {
     let clock = Clock::system();
-    let mut system = real_paced(&folder).await;
+    let mut system = System::start(plan).await.unwrap();
     let mut visit = Visit::new(&system.terminal(0).unwrap().page, &clock);
     let bill = visit.to_bill().await.unwrap();
     let checkout = visit.to_checkout(&bill).await.unwrap();
     system.stop_broker().await.unwrap();
     let back = visit.press(&checkout, Press::Pay).await.unwrap();
     assert_eq!(back.state(), "verifying");
+    clock.until(Some(clock.now().tick + outage)).await;
     let before = Verdict::of(&system).await.unwrap();
     assert_eq!((before.on_count, before.received), (0, 1_200));
     system.start_broker().await.unwrap();
+    (system, visit, bill)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_was_away_for_a_minute_after_the_payment_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let mut plan = Plan::new(folder.path());
+    plan.pace = Pace::Real;
+    let (system, mut visit, bill) = pay_without_broker(plan, Duration::from_secs(60)).await;
     let end = visit.to_end(&bill, SETTLE_TIMEOUT).await.unwrap();
     assert_eq!(end.state(), "done");
     Verdict::reach(&system, Outcome::Paid, SETTLE_TIMEOUT, &clock)
+        .await
+        .unwrap();
+    system.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_was_away_for_longer_than_the_nonce_lives_costs_nobody_money() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    // A brisk nonce lives for ten seconds, and two until everybody is sure of it.
+    let plan = Plan::new(folder.path());
+    let (system, mut visit, bill) = pay_without_broker(plan, Duration::from_secs(13)).await;
+    let end = visit.to_end(&bill, SETTLE_TIMEOUT).await.unwrap();
+    assert_eq!(end.state(), "not_confirmed");
+    // Found when nothing may be switched on any more, as money that came too late.
+    Verdict::reach(&system, Outcome::Late, SETTLE_TIMEOUT, &clock)
         .await
         .unwrap();
     system.stop().await.unwrap();
