@@ -222,7 +222,9 @@ impl Sale {
             .collect();
         let state = self.transaction.state;
         let is_served = state.may_act() || state == TransactionState::Done;
-        if is_served {
+        // A person decides about the kept payment alone (R8).
+        let is_kept = self.transaction.kept.is_some() && self.awaits_person();
+        if is_served || is_kept {
             self.return_surplus(&late, turn);
         } else if !late.is_empty() {
             self.return_late(turn);

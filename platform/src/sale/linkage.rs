@@ -278,7 +278,7 @@ impl Sale {
     }
 
     /// A person was asked because nobody knew; a definite word answers it.
-    fn awaits_person(&self) -> bool {
+    pub(super) fn awaits_person(&self) -> bool {
         let is_open = self.transaction.state == TransactionState::Review
             && self
                 .transaction

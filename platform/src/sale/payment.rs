@@ -135,10 +135,13 @@ impl Sale {
             return;
         };
         let before = refund.state;
-        refund.fail();
-        if before != RefundState::Failed {
-            self.refund_changed(id, before, turn);
+        // An attempt refused late does not take back what another one has returned: only the
+        // payment server's own view of the refund can.
+        if matches!(before, RefundState::Succeeded | RefundState::Failed) {
+            return;
         }
+        refund.fail();
+        self.refund_changed(id, before, turn);
     }
 
     pub(super) fn matter(&self, id: PaymentId, amount: Money) -> Matter {

@@ -178,6 +178,32 @@ fn a_definite_result_ends_a_review_of_uncertainty() {
 }
 
 #[test]
+fn a_second_payment_during_a_review_goes_back_alone() {
+    let mut bench = Bench::permitted();
+    bench.result_with(NO_FEEDBACK, Feedback::None);
+    bench.step(|sale, turn| sale.handle_event(turn));
+    bench.pass_to_next();
+    bench.answer(paid(&[exact(1), exact(2)]));
+    let returned: Vec<_> = bench
+        .refunds()
+        .iter()
+        .map(|refund| refund.payment)
+        .collect();
+    assert_eq!(returned, [exact(2).payment]);
+    assert_eq!(bench.state(), TransactionState::Review);
+    bench.answer_refund(RefundStatus::Succeeded);
+    bench.result(LinkageOutcome::Done);
+    assert_eq!(
+        (
+            bench.state(),
+            bench.balance(Account::Suspense),
+            bench.balance(Account::Loss)
+        ),
+        (TransactionState::Done, 0, 0)
+    );
+}
+
+#[test]
 fn a_done_after_the_refund_was_sent_is_our_loss_once() {
     let mut bench = Bench::permitted();
     bench.result(REFUSED);

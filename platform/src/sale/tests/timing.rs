@@ -217,3 +217,21 @@ fn a_refund_that_fails_after_it_succeeded_is_owed_again() {
         (TransactionState::Review, -449)
     );
 }
+
+#[test]
+fn a_late_refusal_of_one_attempt_takes_nothing_back_that_another_returned() {
+    let mut bench = Bench::quoted();
+    bench.step(Sale::handle_notice);
+    bench.answer(paid(&[payment(1, money(449))]));
+    let (_, first) = bench.calls.last().cloned().unwrap();
+    // The first attempt stays unanswered; the next one succeeds.
+    bench.pass(seconds(20));
+    bench.answer_refund(RefundStatus::Succeeded);
+    assert_ne!(bench.calls.last().unwrap().1, first);
+    bench.look();
+    bench.answer_under(first, refused(GatewayRefusal::RefundExceedsPayment));
+    assert_eq!(
+        (bench.state(), bench.balance(Account::Suspense)),
+        (TransactionState::Refunded, 0)
+    );
+}
