@@ -122,7 +122,7 @@ impl Handle {
     }
 }
 
-/// Brings the devices to their safe state, opens the journal, and binds the listeners. Nothing is
+/// Opens the journal, brings the devices to their safe state, and binds the listeners. Nothing is
 /// sent or served before [`Agent::run`].
 ///
 /// Install the recorder ([`process::metrics::recorder`]) before, or this agent counts nothing.
@@ -131,8 +131,9 @@ pub async fn build(config: Config, keys: Keys) -> Result<Agent, BuildError> {
     metrics::describe();
     let clock = Clock::system();
     let panel = Panel::build_with(&config.devices, &clock).map_err(BuildError::Linkage)?;
-    report_unsafe(&panel).await;
+    // The journal is locked first: a second agent by mistake must not drop the first one's gate.
     let opening = open(&config).await?;
+    report_unsafe(&panel).await;
     let page = bind(config.page.listen, config.page.allow_plaintext)
         .await
         .map_err(BuildError::Page)?;
