@@ -17,7 +17,7 @@ use std::time::Duration;
 use process::clock::Clock;
 use process::entropy::SystemEntropy;
 use process::health::Health;
-use protocol::id::TransactionId;
+use protocol::id::{BootId, Entropy as _, TransactionId};
 use protocol::message::{DeviceHealth, DeviceResult};
 use protocol::topic::{TerminalName, Topic};
 use protocol_client::{Client, Delivery, Event, Incoming};
@@ -114,7 +114,11 @@ impl Shell {
         }
         let site_config = self.identity.config.site_config_path();
         match open_all(self.identity.place(), site_config).await {
-            Ok(opening) => Some(opening),
+            Ok(opening) => {
+                // The machine starts anew and knows no nonce of before, as after a reboot (R9).
+                self.identity.boot = BootId::from_random(SystemEntropy::new().bytes());
+                Some(opening)
+            }
             Err(error) => {
                 metrics::journal_failed(&error);
                 None

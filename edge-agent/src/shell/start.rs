@@ -18,12 +18,13 @@ use crate::journal::{DiskFile, Journal, JournalError, Opened};
 use crate::machine::record::Record;
 use crate::machine::{Recovered, Setup, Terminal};
 
-/// What stays the same when the journal has to be opened anew.
+/// Who this terminal is, also when the journal has to be opened anew.
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) config: Config,
     /// The key's seed can't be read back, so machines share the key.
     pub(crate) key: Arc<SigningKey>,
+    /// Another one whenever the machine starts anew.
     pub(crate) boot: BootId,
     pub(crate) page_url: String,
 }

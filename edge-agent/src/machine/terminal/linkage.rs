@@ -85,7 +85,8 @@ impl Terminal {
         self.outputs.push_back(Output::Switch {
             transaction,
             devices: action.devices,
-            not_after: action.request.dies_at(),
+            // Nothing begins once the result was given up: it would move after a refund.
+            not_after: action.request.dies_at().min(action.until),
         });
     }
 

@@ -33,8 +33,13 @@ impl Terminal {
             return self.resend_result(delivery, transaction, now, entropy);
         }
         let open = self.requests.get(&transaction).map(|request| request.nonce);
-        let known = open.or(entry.and_then(|entry| entry.nonce));
-        if known.is_some_and(|nonce| nonce != off.nonce) {
+        // After a reboot there is a fresh nonce, and the platform may not have taken it.
+        let ordered = entry
+            .and_then(|entry| entry.order.as_ref())
+            .map(|order| order.nonce);
+        let newest = entry.and_then(|entry| entry.nonce);
+        let known = [open, newest, ordered];
+        if known.iter().any(Option::is_some) && !known.contains(&Some(off.nonce)) {
             return self.refuse(delivery, "off", "nonce");
         }
         self.withdraw(delivery, &off, now, entropy);

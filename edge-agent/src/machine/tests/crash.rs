@@ -154,6 +154,19 @@ fn a_payer_who_comes_back_after_a_start_gets_a_permit_under_a_new_nonce() {
 }
 
 #[test]
+fn an_off_under_the_nonce_of_before_the_start_is_taken() {
+    let mut world = World::ready();
+    let sale = world.paying();
+    let mut world = world.reboot(|_| false);
+    assert!(matches!(world.view(sale.token), View::Verifying { .. }));
+    world.off(&off(&sale.request, OffReason::Late));
+    assert!(matches!(world.view(sale.token), View::NotConfirmed { .. }));
+    let reason = RefusalReason::Withdrawn;
+    assert_eq!(world.outcomes(), [LinkageOutcome::Refused { reason }]);
+    assert_eq!(world.switched, []);
+}
+
+#[test]
 fn nobody_asks_for_a_permit_unless_the_payer_does() {
     let mut world = World::ready();
     world.paying();
