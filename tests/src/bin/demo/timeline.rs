@@ -7,12 +7,17 @@ use tests::api;
 use tests::system::System;
 use tests::visit::Mark;
 
+/// What fits beside the rest of a line.
+const DETAIL_LENGTH_MAX: usize = 90;
+
 pub(crate) struct Timeline {
     steps: Vec<Step>,
 }
 
 struct Step {
     at: Utc,
+    /// Orders what happened within one millisecond: a device moves before its result arrives.
+    rank: u8,
     who: &'static str,
     what: String,
 }
@@ -23,6 +28,7 @@ impl Timeline {
             .iter()
             .map(|mark| Step {
                 at: mark.at.utc,
+                rank: 0,
                 who: "phone",
                 what: mark.step.to_owned(),
             })
@@ -33,12 +39,13 @@ impl Timeline {
                 let what = format!("{} {}", switch.device, if switch.on { "ON" } else { "OFF" });
                 steps.push(Step {
                     at: switch.at.utc,
+                    rank: 1,
                     who: "device",
                     what,
                 });
             }
         }
-        steps.sort_by_key(|step| step.at);
+        steps.sort_by_key(|step| (step.at, step.rank));
         Ok(Self { steps })
     }
 
@@ -69,10 +76,16 @@ async fn platform_steps(system: &System) -> anyhow::Result<Vec<Step>> {
     let path = format!("/api/v1/transactions/{id}");
     let detail = api::fetch(platform.api, &platform.token, &path).await?;
     let events = detail["events"].as_array().context("no timeline")?;
-    events.iter().map(platform_step).collect()
+    let is_result = |event: &Value| event["kind"] == "result";
+    let result = events.iter().position(is_result).unwrap_or(events.len());
+    let rank = |index: usize| if index < result { 0 } else { 2 };
+    let steps = events.iter().enumerate();
+    steps
+        .map(|(index, event)| platform_step(event, rank(index)))
+        .collect()
 }
 
-fn platform_step(event: &Value) -> anyhow::Result<Step> {
+fn platform_step(event: &Value, rank: u8) -> anyhow::Result<Step> {
     let at = serde_json::from_value(event["at"].clone())?;
     let kind = event["kind"].as_str().context("an event has a kind")?;
     let detail = match event["detail"].as_object() {
@@ -81,6 +94,7 @@ fn platform_step(event: &Value) -> anyhow::Result<Step> {
     };
     Ok(Step {
         at,
+        rank,
         who: "platform",
         what: format!("{kind} {detail}"),
     })
@@ -88,5 +102,9 @@ fn platform_step(event: &Value) -> anyhow::Result<Step> {
 
 /// One line of it; the API has the rest.
 fn short(detail: &Value) -> String {
-    detail.to_string().chars().take(90).collect()
+    let text = detail.to_string();
+    match text.char_indices().nth(DETAIL_LENGTH_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
