@@ -1,9 +1,12 @@
 //! The one place where an event becomes a log line and a counter.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
-use std::time::Duration;
 
 use crate::machine::event::Event;
 
@@ -73,9 +76,9 @@ pub(crate) fn describe() {
     describe_gauge!(SERVING, "1 while a phone could be served.");
 }
 
-#[expect(
+#[allow(
     clippy::cognitive_complexity,
-    reason = "one flat table; the branches are those inside the log macros"
+    reason = "one flat table; the branches are inside the log macros, and depend on their features"
 )]
 pub(crate) fn record(event: &Event) {
     match *event {
@@ -110,7 +113,13 @@ pub(crate) fn record(event: &Event) {
             counter!(PERMITS_REFUSED, "reason" => word(&reason)).increment(1);
         }
         Event::MessageRefused { kind, reason } => {
-            tracing::warn!(kind, reason, "message refused");
+            if is_first(kind, reason) {
+                tracing::warn!(
+                    kind,
+                    reason,
+                    "message refused; more of these are only counted"
+                );
+            }
             counter!(MESSAGES_REFUSED, "kind" => kind, "reason" => reason).increment(1);
         }
         Event::Withdrawn { transaction } => {
@@ -162,6 +171,14 @@ pub(crate) fn connected(is_connected: bool) {
 
 pub(crate) fn serving(is_serving: bool) {
     gauge!(SERVING).set(if is_serving { 1.0 } else { 0.0 });
+}
+
+/// Whether nothing of this kind was refused for this reason since the start. Both are words of
+/// ours, so the set is as small as the code.
+fn is_first(kind: &'static str, reason: &'static str) -> bool {
+    static SEEN: Mutex<BTreeSet<(&str, &str)>> = Mutex::new(BTreeSet::new());
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    seen.insert((kind, reason))
 }
 
 /// The word that the contract has for it.
