@@ -16,6 +16,8 @@
 //! | [`codec`] | the envelope, its JSON form and the size cap |
 
 pub mod codec;
+#[cfg(any(test, fuzzing))]
+pub mod decoders;
 pub mod id;
 pub mod message;
 pub mod money;

@@ -480,6 +480,10 @@ fn decode_header(part: &str) -> Result<Header, Refusal> {
         return Err(Refusal::Framing);
     }
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::Framing)?;
+    // JSON readers of Rust take a list of three texts for the object, others don't.
+    if !bytes.starts_with(b"{") {
+        return Err(Refusal::Header);
+    }
     let header: Header = serde_json::from_slice(&bytes).map_err(|_| Refusal::Header)?;
     if header.alg == "EdDSA" {
         Ok(header)

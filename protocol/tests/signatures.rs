@@ -248,7 +248,7 @@ fn refused(terminal: &SigningKey) -> Value {
     cases.into_iter().map(check_refused).collect()
 }
 
-fn refused_headers() -> [(&'static str, Value); 5] {
+fn refused_headers() -> [(&'static str, Value); 6] {
     let (kid, typ) = (platform().public().id(), Permit::TYP);
     [
         ("alg none", json!({"alg": "none", "kid": kid, "typ": typ})),
@@ -259,6 +259,7 @@ fn refused_headers() -> [(&'static str, Value); 5] {
             "fourth member",
             json!({"alg": "EdDSA", "kid": kid, "typ": typ, "crit": ["exp"]}),
         ),
+        ("a list", json!(["EdDSA", kid, typ])),
     ]
 }
 
