@@ -11,6 +11,7 @@ mod engine;
 mod ledger;
 mod metrics;
 mod registry;
+pub mod rules;
 mod sale;
 mod shell;
 pub mod site;

@@ -128,14 +128,13 @@ impl Core {
         let Some(gateway) = self.ground.gateways.get(&site.gateway) else {
             return refuse(request, OrderRefusal::GatewayUnavailable);
         };
-        let timeouts = &gateway.policy.timeouts;
         let lifetime_ms = site.order_lifetime_ms;
         let bill = match admit(
             &request,
             &site.tariff,
             site.tariff_version,
             lifetime_ms,
-            timeouts,
+            &gateway.policy,
         ) {
             Ok(bill) => bill,
             Err(reason) => return refuse(request, reason),

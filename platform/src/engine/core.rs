@@ -187,6 +187,19 @@ impl Core {
         }
     }
 
+    /// Whether refunds that rest on the store alone go out by themselves: not after a restore, until
+    /// every terminal's journal was read.
+    #[allow(dead_code, reason = "a store's new epoch is to call it")]
+    pub(crate) fn set_self_mending(&mut self, is_mending: bool, now: Now) {
+        for gateway in self.ground.gateways.values_mut() {
+            gateway.policy.self_mending = is_mending;
+        }
+        let sales: Vec<TransactionId> = self.sales.keys().copied().collect();
+        for transaction in sales {
+            self.step(transaction, now, Sale::handle_mending);
+        }
+    }
+
     pub(super) fn keep(&mut self, kept: Kept) {
         let facts = kept.sale.facts();
         let transaction = facts.transaction;

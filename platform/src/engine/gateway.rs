@@ -11,6 +11,7 @@ use protocol::time::{Tick, Utc};
 
 use crate::config;
 use crate::metrics;
+use crate::rules::Rules;
 use crate::sale::{Capabilities, Policy, Timeouts, UncertainPolicy};
 
 /// Calls whose answer is still awaited for the metrics. Above it the oldest are forgotten; the
@@ -31,6 +32,7 @@ pub(crate) fn gateways(
     configured: &[config::Gateway],
     timeouts: &Timeouts,
     uncertain: UncertainPolicy,
+    rules: &'static dyn Rules,
 ) -> Gateways {
     let gateway = |gateway: &config::Gateway| Gateway {
         keyring: gateway.keyring.clone(),
@@ -38,6 +40,8 @@ pub(crate) fn gateways(
             timeouts: timeouts.clone(),
             capabilities: capabilities(&gateway.capabilities),
             uncertain,
+            self_mending: true,
+            rules,
         },
     };
     configured

@@ -44,6 +44,7 @@ use self::writer::{Writer, WriterError};
 use crate::config;
 use crate::metrics;
 use crate::registry::Registry;
+use crate::rules::Sound;
 use crate::sale::{Timeouts, UncertainPolicy};
 use crate::store::Store;
 
@@ -104,7 +105,7 @@ pub(crate) async fn start<S: Store>(
     clock: Clock,
     shutdown: CancellationToken,
 ) -> Result<Handle, EngineError> {
-    let gateways = gateway::gateways(&setup.gateways, &setup.timeouts, setup.uncertain);
+    let gateways = gateway::gateways(&setup.gateways, &setup.timeouts, setup.uncertain, &Sound);
     let ground = Ground {
         speaker: Speaker {
             platform: setup.platform.clone(),

@@ -52,7 +52,7 @@ impl Desk {
                 key: SigningKey::from_seed([3; 32]),
             },
             registry: Arc::new(Registry::build(&[site()]).unwrap()),
-            gateways: gateway::gateways(&gateways, &timeouts, UncertainPolicy::default()),
+            gateways: gateway::gateways(&gateways, &timeouts, UncertainPolicy::default(), &Sound),
             store_epoch: store.epoch(),
             serial: store.starts(),
         };

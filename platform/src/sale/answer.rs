@@ -11,6 +11,7 @@ use super::call::{Asked, Question};
 use super::order::News;
 use super::refund::Refund;
 use super::{Sale, Turn};
+use crate::rules::Rule;
 
 impl Sale {
     /// Takes an answer; `false` if we did not ask for it, or not about this order.
@@ -33,13 +34,13 @@ impl Sale {
             return self.take_refund_answer(id, answer, turn);
         }
         let view = match &answer.result {
-            GatewayResult::Order(view) if self.is_own(view) => Ok(view),
+            GatewayResult::Order(view) if self.is_own(view, turn) => Ok(view),
             GatewayResult::Refused(refusal) => Err(*refusal),
             GatewayResult::Order(_) | GatewayResult::Refund(_) | GatewayResult::Statement(_) => {
                 return false;
             }
         };
-        match self.order.answered(answer.nonce) {
+        match self.order.answered(answer.nonce, turn) {
             Some((asked, was_in_flight)) => {
                 self.take_order_answer(&asked, view, was_in_flight, turn);
                 true
@@ -69,19 +70,23 @@ impl Sale {
         if let Ok(view) = view {
             self.book(view, turn);
         }
-        let is_final = asked.question == Question::FinalQuery;
+        let is_final = asked.question == Question::FinalQuery || !turn.holds(Rule::FinalQuery);
         match news {
             News::View => self.consider(is_final, turn),
             News::NotFound => self.consider_missing(is_final, turn),
-            News::CloseTooEarly => self.tell_off_early(turn),
-            News::AlreadyPaid => {}
+            News::CloseTooEarly if turn.holds(Rule::CloseTooEarlyWaits) => {
+                self.tell_off_early(turn);
+            }
+            News::AlreadyPaid if turn.holds(Rule::AlreadyPaidAsks) => {}
+            News::CloseTooEarly | News::AlreadyPaid => self.expire_sale(self.end_reason(), turn),
             News::Refused(_) => self.consider_refused(asked.question, turn),
         }
     }
 
     /// Whether this is an order of ours with a number of payments that one order can have.
-    fn is_own(&self, view: &OrderView) -> bool {
-        view.order == self.facts.transaction && view.payments.len() <= PAYMENTS_MAX
+    fn is_own(&self, view: &OrderView, turn: &Turn<'_>) -> bool {
+        let is_ours = view.order == self.facts.transaction || !turn.holds(Rule::OwnOrder);
+        is_ours && view.payments.len() <= PAYMENTS_MAX
     }
 
     fn refund_asked_under(&self, answer: &GatewayAnswer) -> Option<PaymentId> {

@@ -34,6 +34,18 @@ pub(crate) struct Asked {
     overdue_at: Option<Tick>,
 }
 
+impl Asked {
+    /// What an answer that nobody asked for would answer.
+    pub(crate) fn unasked(nonce: Nonce, turn: &Turn<'_>) -> Self {
+        Self {
+            nonce,
+            question: Question::Query,
+            asked_at: turn.now.utc,
+            overdue_at: None,
+        }
+    }
+}
+
 /// At most one question in flight (R1). A late answer to an overdue one is an answer still: it is
 /// bound to a nonce that we made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

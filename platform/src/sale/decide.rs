@@ -12,6 +12,7 @@ use super::payment::Payment;
 use super::refund::RefundReason;
 use super::transaction::{Ending, ReviewReason, TransactionState};
 use super::{Sale, Turn, Word};
+use crate::rules::Rule;
 
 impl Sale {
     /// The order as it stands now; `is_final` if it was asked for after the order's end.
@@ -128,7 +129,7 @@ impl Sale {
         let unsettled: Vec<(PaymentId, RefundReason)> = self
             .payments
             .iter()
-            .filter(|(_, payment)| payment.is_unsettled())
+            .filter(|(_, payment)| payment.is_unsettled(turn.policy.rules))
             .map(|(id, payment)| (*id, reason.unwrap_or_else(|| reason_of(payment.verdict))))
             .collect();
         for (id, reason) in &unsettled {
@@ -170,9 +171,10 @@ impl Sale {
 
     fn consider_undecided(&mut self, is_final: bool, turn: &mut Turn<'_>) {
         let ending = self.transaction.ending;
-        let is_withdrawn = ending.is_some_and(|ending| ending.is_withdrawn);
+        let is_withdrawn =
+            ending.is_some_and(|ending| ending.is_withdrawn) && turn.holds(Rule::WithdrawnNeverOn);
         if !self.payments.is_empty() {
-            match self.exact_payment() {
+            match self.exact_payment(turn) {
                 Some(_) if is_withdrawn => {
                     self.give_back(self.end_reason(), Some(RefundReason::Ended), turn);
                 }
@@ -188,7 +190,11 @@ impl Sale {
             });
             self.close(turn);
         } else if is_final && ending.is_some() {
-            self.close(turn);
+            if turn.holds(Rule::ClosedBeforeExpired) {
+                self.close(turn);
+            } else {
+                self.expire_sale(self.end_reason(), turn);
+            }
         } else {
             self.progress(turn);
         }
@@ -214,10 +220,15 @@ impl Sale {
     }
 
     fn consider_decided(&mut self, turn: &mut Turn<'_>) {
+        let kept = self
+            .transaction
+            .kept
+            .filter(|_| turn.holds(Rule::EarnedStays));
         let late: Vec<PaymentId> = self
             .payments
             .iter()
-            .filter(|(id, payment)| payment.is_unsettled() && Some(**id) != self.transaction.kept)
+            .filter(|(id, _)| Some(**id) != kept)
+            .filter(|(_, payment)| payment.is_unsettled(turn.policy.rules))
             .map(|(id, _)| *id)
             .collect();
         let state = self.transaction.state;
@@ -226,8 +237,8 @@ impl Sale {
         let is_kept = self.transaction.kept.is_some() && self.awaits_person();
         if is_served || is_kept {
             self.return_surplus(&late, turn);
-        } else if !late.is_empty() {
-            self.return_late(turn);
+        } else if let Some(payment) = late.first() {
+            self.find_late(*payment, turn);
         } else {
             self.consider_shut(turn);
         }
@@ -235,9 +246,22 @@ impl Sale {
 
     /// A second payment of a sale that is being served (R4).
     fn return_surplus(&mut self, surplus: &[PaymentId], turn: &mut Turn<'_>) {
-        for id in surplus {
+        let returned = if turn.holds(Rule::DuplicateRefunded) {
+            surplus
+        } else {
+            &[]
+        };
+        for id in returned {
             self.order.flags.insert(Flag::Duplicate);
             self.refund(*id, RefundReason::Duplicate, turn);
+        }
+    }
+
+    fn find_late(&mut self, payment: PaymentId, turn: &mut Turn<'_>) {
+        if !turn.holds(Rule::LateNeverOn) {
+            self.confirm(payment, turn);
+        } else if turn.holds(Rule::LateRefunded) {
+            self.return_late(turn);
         }
     }
 
@@ -285,7 +309,7 @@ impl Sale {
     }
 
     /// Closes the order unless it is shut or paid already.
-    fn shut_order(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn shut_order(&mut self, turn: &mut Turn<'_>) {
         match self.order.state {
             OrderState::Paid | OrderState::Closed => {
                 if self.order.aim() != Aim::Rest {
@@ -313,7 +337,7 @@ impl Sale {
         };
         self.transaction.kept = Some(id);
         self.go(TransactionState::Confirmed, turn);
-        if self.transaction.is_useful(turn.now.tick) {
+        if self.transaction.is_useful(turn.now.tick, turn.policy) {
             self.withdraw_word(Word::Quote);
             self.permit(ground, turn);
             self.consider_decided(turn);
@@ -325,13 +349,16 @@ impl Sale {
     }
 
     /// The oldest payment that is as it must be, in an order that is as we made it.
-    fn exact_payment(&self) -> Option<PaymentId> {
-        if self.order.differs {
+    fn exact_payment(&self, turn: &Turn<'_>) -> Option<PaymentId> {
+        if self.order.differs && turn.holds(Rule::OrderAsMade) {
             return None;
         }
         self.payments
             .iter()
-            .filter(|(_, payment)| payment.verdict == Verdict::Exact && payment.refund.is_none())
+            .filter(|(_, payment)| payment.refund.is_none())
+            .filter(|(_, payment)| {
+                payment.verdict == Verdict::Exact || !turn.holds(Rule::GroundExact)
+            })
             .min_by_key(|(id, payment)| (payment.paid_at, **id))
             .map(|(id, _)| *id)
     }

@@ -10,7 +10,8 @@ use protocol::topic::TerminalName;
 use serde::{Deserialize, Serialize};
 use tariff::Bill;
 
-use super::policy::Timeouts;
+use super::policy::Policy;
+use crate::rules::Rule;
 
 /// What the site says about a sale at one of its terminals.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,15 +94,24 @@ pub(crate) fn admit(
     tariff: &Tariff,
     tariff_version: Digest,
     order_lifetime_ms: u64,
-    timeouts: &Timeouts,
+    policy: &Policy,
 ) -> Result<Bill, OrderRefusal> {
     if request.tariff_version != tariff_version {
         return Err(OrderRefusal::TariffVersion);
     }
     let bill = tariff::price(tariff, &request.charge).map_err(|_| OrderRefusal::Charge)?;
+    let bill = if policy.holds(Rule::ZeroBillPricedByUs) {
+        bill
+    } else {
+        Bill {
+            amount: request.amount,
+            ..bill
+        }
+    };
     if bill.amount != request.amount {
         return Err(OrderRefusal::Amount);
     }
+    let timeouts = &policy.timeouts;
     let shortest = order_lifetime_ms.saturating_add(timeouts.permit_minimum_ms);
     if !(shortest..=timeouts.nonce_lifetime_max_ms).contains(&request.nonce_lifetime_ms) {
         return Err(OrderRefusal::NonceLifetime);

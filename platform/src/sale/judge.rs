@@ -5,11 +5,14 @@ use protocol::message::{OffReason, PaymentView};
 use protocol::money::Money;
 use serde::{Deserialize, Serialize};
 
+use crate::rules::{Rule, Rules};
+
 /// What a payment must be to count.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expected<'a> {
     pub(crate) amount: Money,
     pub(crate) payee: &'a PayeeId,
+    pub(crate) rules: &'static dyn Rules,
 }
 
 /// What a payment is.
@@ -45,17 +48,22 @@ impl Verdict {
 
 /// Judges one payment. `returned_minor` is what we ourselves have asked to be returned of it.
 pub(crate) fn judge(expected: Expected<'_>, payment: &PaymentView, returned_minor: i64) -> Verdict {
-    if payment.payee != *expected.payee {
+    let rules = expected.rules;
+    let is_untouched = rules.holds(Rule::UntouchedPayment);
+    let is_equal = rules.holds(Rule::AmountEqual);
+    if payment.payee != *expected.payee && rules.holds(Rule::PayeeEqual) {
         Verdict::WrongPayee
-    } else if payment.amount.currency() != expected.amount.currency() {
+    } else if payment.amount.currency() != expected.amount.currency()
+        && rules.holds(Rule::CurrencyEqual)
+    {
         Verdict::WrongCurrency
-    } else if payment.disputed {
+    } else if payment.disputed && is_untouched {
         Verdict::Disputed
-    } else if payment.refunded.minor() > returned_minor {
+    } else if payment.refunded.minor() > returned_minor && is_untouched {
         Verdict::RefundedOutside
-    } else if payment.amount.minor() < expected.amount.minor() {
+    } else if payment.amount.minor() < expected.amount.minor() && is_equal {
         Verdict::Under
-    } else if payment.amount.minor() > expected.amount.minor() {
+    } else if payment.amount.minor() > expected.amount.minor() && is_equal {
         Verdict::Over
     } else {
         Verdict::Exact
@@ -118,6 +126,7 @@ mod tests {
         let expected = Expected {
             amount: money(450, "CNY"),
             payee: &payee,
+            rules: &crate::rules::Sound,
         };
         for (payment, returned_minor, verdict) in rows {
             assert_eq!(judge(expected, &payment, returned_minor), verdict);

@@ -9,11 +9,13 @@ use protocol::money::Money;
 use protocol::signed::Verified;
 use serde_json::json;
 
+use super::operator::Hand;
 use super::payment::Payment;
 use super::refund::{Refund, RefundReason};
 use super::transaction::{NonceLife, ReviewReason, TransactionState};
 use super::{Output, Sale, Turn, UncertainPolicy, Word};
 use crate::ledger;
+use crate::rules::Rule;
 
 impl Sale {
     /// Takes the terminal's result; `false` if it is not about this sale.
@@ -24,8 +26,7 @@ impl Sale {
     ) -> bool {
         let is_own = result.terminal == self.facts.terminal
             && result.transaction == self.facts.transaction
-            && result.session == self.facts.session
-            && self.transaction.knows(result.nonce);
+            && (self.names_permit(result) || !turn.holds(Rule::ResultNamesPermit));
         if is_own {
             self.take_result(result, turn);
         }
@@ -67,8 +68,18 @@ impl Sale {
         is_taken
     }
 
+    fn names_permit(&self, result: &LinkageResult) -> bool {
+        result.session == self.facts.session && self.transaction.knows(result.nonce)
+    }
+
     fn take_result(&mut self, result: &Verified<LinkageResult>, turn: &mut Turn<'_>) {
-        let outcome = settled_outcome(result, result.journal != self.facts.journal);
+        let is_other_journal =
+            result.journal != self.facts.journal && turn.holds(Rule::OtherJournalIsUncertain);
+        let outcome = if turn.holds(Rule::SensorSettles) {
+            settled_outcome(result, is_other_journal)
+        } else {
+            result.outcome
+        };
         let detail = json!({"outcome": outcome, "said": result.outcome});
         let state = self.transaction.state;
         let was_permitted = self.transaction.was_permitted();
@@ -113,7 +124,8 @@ impl Sale {
     }
 
     fn take_finding(&mut self, answer: &JournalAnswer, turn: &mut Turn<'_>) {
-        let is_other_journal = answer.journal != self.facts.journal;
+        let is_other_journal =
+            answer.journal != self.facts.journal && turn.holds(Rule::OtherJournalIsUncertain);
         match &answer.finding {
             Finding::Tombstone if is_other_journal => {
                 self.uncertain(UncertainReason::JournalLost, turn);
@@ -145,7 +157,7 @@ impl Sale {
 
     /// The terminal's word returns the money. R13: caps on such refunds go here, before anything
     /// is requested.
-    fn not_served(&mut self, reason: RefundReason, turn: &mut Turn<'_>) {
+    pub(super) fn not_served(&mut self, reason: RefundReason, turn: &mut Turn<'_>) {
         self.withdraw_word(Word::Permit);
         self.withdraw_word(Word::Inquiry);
         self.transaction.review = None;
@@ -159,8 +171,9 @@ impl Sale {
 
     /// Nobody can say whether the device moved: a definite answer (R8).
     pub(super) fn uncertain(&mut self, reason: UncertainReason, turn: &mut Turn<'_>) {
-        let is_partial = reason == UncertainReason::Partial;
-        let is_loss = turn.policy.uncertain == UncertainPolicy::RefundAsLoss && !is_partial;
+        let is_partial = reason == UncertainReason::Partial && turn.holds(Rule::PartialIsReviewed);
+        let is_loss = (turn.policy.uncertain == UncertainPolicy::RefundAsLoss && !is_partial)
+            || !turn.holds(Rule::UncertainFollowsPolicy);
         if is_loss {
             self.not_served(RefundReason::LinkageUncertain, turn);
         } else {
@@ -189,11 +202,13 @@ impl Sale {
         let Some(payment) = self.payments.get_mut(&id) else {
             return;
         };
-        if payment.refund.as_ref().is_some_and(Refund::is_unsent) {
+        let may_cancel =
+            |refund: &Refund| refund.is_unsent() || !turn.holds(Rule::LateDoneCancelsOnlyUnsent);
+        if payment.refund.as_ref().is_some_and(may_cancel) {
             payment.refund = None;
             self.event("refund_cancelled", json!({ "payment": id }), turn);
             self.done(turn);
-        } else if !payment.is_lost {
+        } else if !payment.is_lost && turn.holds(Rule::LateDoneIsLoss) {
             payment.is_lost = true;
             let amount = payment.amount;
             let entry = ledger::lost(self.matter(id, amount));
@@ -209,11 +224,10 @@ impl Sale {
         let is_own = request.terminal == self.facts.terminal
             && request.transaction == self.facts.transaction
             && request.session == self.facts.session
-            && request.journal == self.facts.journal;
-        let is_rebooted = self
-            .transaction
-            .nonce()
-            .is_some_and(|life| life.boot != request.boot);
+            && (request.journal == self.facts.journal || !turn.holds(Rule::FreshNonceOwnJournal));
+        let is_new_boot =
+            |life: &NonceLife| life.boot != request.boot || !turn.holds(Rule::BootDiffers);
+        let is_rebooted = self.transaction.nonce().is_some_and(is_new_boot);
         let is_fresh = !self.transaction.knows(request.nonce)
             && request.nonce_lifetime_ms <= timeouts.nonce_lifetime_max_ms;
         let state = self.transaction.state;
@@ -223,17 +237,18 @@ impl Sale {
                 | TransactionState::Confirming
                 | TransactionState::Commanded
                 | TransactionState::LinkageUnknown
-        );
+        ) || !turn.holds(Rule::NoFreshNonceAfterRefund);
         let has_refund = self
             .payments
             .values()
             .any(|payment| payment.refund.is_some());
+        let has_refund = has_refund && turn.holds(Rule::NoFreshNonceAfterRefund);
         let may_take = is_own && is_rebooted && is_fresh && may_serve && !has_refund;
         if !may_take || self.transaction.ending.is_some() {
             return false;
         }
         let mut life = NonceLife::new(request.nonce, request.nonce_lifetime_ms, request.boot);
-        life.arm(turn.now.tick, timeouts);
+        life.arm(turn.now.tick, turn.policy);
         if !life.is_useful(turn.now.tick) || !self.transaction.take_nonce(life) {
             return false;
         }
@@ -256,6 +271,9 @@ impl Sale {
 
     /// Why this sale may be served.
     pub(super) fn ground(&self) -> Option<Ground> {
+        if let Some(Hand { name, reason }) = self.transaction.operator.clone() {
+            return Some(Ground::Operator { name, reason });
+        }
         if self.facts.amount.is_zero() {
             return Some(Ground::ZeroBill {
                 tariff_version: self.facts.tariff_version,

@@ -11,6 +11,8 @@ mod decide;
 mod facts;
 mod judge;
 mod linkage;
+#[allow(dead_code, reason = "the command line and the API are to call it")]
+mod operator;
 mod order;
 mod output;
 mod payment;
@@ -35,20 +37,33 @@ use serde_json::json;
 use tariff::Bill;
 
 pub(crate) use facts::{Facts, SiteFacts, admit};
+#[allow(
+    unused_imports,
+    reason = "the command line and the API are to use them"
+)]
+pub(crate) use operator::{Hand, OperatorRefusal, Resolution};
 pub(crate) use output::{Output, Word};
 pub(crate) use policy::{Capabilities, Policy};
 pub use policy::{Timeouts, UncertainPolicy};
 pub(crate) use transaction::TransactionState;
 
-use order::{Aim, Order};
+use order::{Aim, Order, OrderState};
 use payment::Payment;
 use transaction::{NonceLife, Transaction};
+
+use crate::rules::Rule;
 
 /// What a step may use beside the sale itself.
 pub(crate) struct Turn<'a> {
     pub(crate) now: Now,
     pub(crate) entropy: &'a mut dyn Entropy,
     pub(crate) policy: &'a Policy,
+}
+
+impl Turn<'_> {
+    pub(crate) fn holds(&self, rule: Rule) -> bool {
+        self.policy.holds(rule)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,7 +92,7 @@ impl Sale {
         let digest = request.jws().digest();
         let request = request.into_claims();
         let mut nonce = NonceLife::new(request.nonce, request.nonce_lifetime_ms, request.boot);
-        nonce.arm(turn.now.tick, &turn.policy.timeouts);
+        nonce.arm(turn.now.tick, turn.policy);
         let facts = Facts::new(request, bill, site, turn.now.utc);
         let detail = json!({"amount": facts.amount, "request_sha256": digest});
         let mut sale = Self {
@@ -117,6 +132,9 @@ impl Sale {
         if !self.transaction.state.is_undecided() {
             self.say_again();
         }
+        if !turn.holds(Rule::NoticeIsHint) {
+            self.order.state = OrderState::Paid;
+        }
         if self.order.aim() != Aim::Create {
             self.order.notice(turn);
         }
@@ -149,7 +167,7 @@ impl Sale {
 
     /// Another session of the same terminal has begun: at most one order is open (R4).
     pub(crate) fn handle_superseded(&mut self, turn: &mut Turn<'_>) {
-        if self.transaction.state.is_undecided() {
+        if self.transaction.state.is_undecided() && turn.holds(Rule::OneOpenOrder) {
             self.event("superseded", json!({}), turn);
             self.withdraw(OffReason::Ended, turn);
         }
@@ -169,8 +187,7 @@ impl Sale {
 
     /// The process has started again. Every wait starts again in full (R6).
     pub(crate) fn handle_restart(&mut self, turn: &mut Turn<'_>) {
-        self.transaction
-            .rearm_nonces(turn.now.tick, &turn.policy.timeouts);
+        self.transaction.rearm_nonces(turn.now.tick, turn.policy);
         self.order.handle_restart(turn);
         for payment in self.payments.values_mut() {
             if let Some(refund) = &mut payment.refund {
@@ -182,6 +199,11 @@ impl Sale {
         if self.is_ended() && !self.transaction.has_lingered {
             self.arm_linger(turn);
         }
+        self.drive(turn);
+    }
+
+    /// Refunds go out by themselves again, or do not any more.
+    pub(crate) fn handle_mending(&mut self, turn: &mut Turn<'_>) {
         self.drive(turn);
     }
 
@@ -261,7 +283,7 @@ impl Sale {
 
     /// Everything that is due at this instant, until nothing is.
     fn drive(&mut self, turn: &mut Turn<'_>) {
-        if !self.transaction.state.may_act() {
+        if !self.transaction.state.may_act() || !turn.holds(Rule::NoRefundWhileActing) {
             self.release_refunds(turn);
         }
         if let Some(asked) = self.order.drive(turn) {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Turn;
 use super::call::{Asked, Calls, Question};
 use super::policy::doubled;
+use crate::rules::Rule;
 
 /// Longest pause between two attempts to close.
 const CLOSE_PAUSE_MAX_MS: u64 = 60_000;
@@ -176,11 +177,11 @@ impl Order {
     /// Somebody says that something happened: ask now, or as soon as the rate allows (R1).
     pub(crate) fn hint(&mut self, turn: &Turn<'_>) {
         self.is_hinted = true;
-        if self.calls.in_flight().is_some() {
-            self.hint_pending = true;
+        if self.calls.in_flight().is_some() && turn.holds(Rule::OneQueryInFlight) {
+            self.hint_pending = turn.holds(Rule::HintAsksAgain);
             return;
         }
-        let pause = Duration::from_millis(turn.policy.timeouts.hint_interval_ms);
+        let pause = hint_pause(turn);
         let earliest = self
             .queried_at
             .map_or(turn.now.tick, |queried| queried + pause);
@@ -205,11 +206,11 @@ impl Order {
         self.unanswered = 0;
         let news = match view {
             Ok(view) => {
-                self.observe(view);
+                self.observe(view, turn);
                 News::View
             }
             Err(GatewayRefusal::OrderNotFound) => {
-                self.settle_state(OrderState::Unsent);
+                self.settle_state(OrderState::Unsent, turn);
                 News::NotFound
             }
             Err(GatewayRefusal::CloseTooEarly) => News::CloseTooEarly,
@@ -243,12 +244,13 @@ impl Order {
     /// The question to ask now, if any.
     pub(crate) fn drive(&mut self, turn: &mut Turn<'_>) -> Option<Asked> {
         let is_due = self.next_at.is_some_and(|at| at <= turn.now.tick);
-        if !is_due || self.calls.in_flight().is_some() {
+        let is_busy = self.calls.in_flight().is_some() && turn.holds(Rule::OneQueryInFlight);
+        if !is_due || is_busy {
             return None;
         }
         self.next_at = None;
         self.hint_pending = false;
-        let question = self.question();
+        let question = self.question(turn);
         if matches!(question, Question::Query | Question::FinalQuery) {
             self.queried_at = Some(turn.now.tick);
         }
@@ -263,8 +265,16 @@ impl Order {
     }
 
     /// The question that `nonce` answers, and whether it was in flight.
-    pub(crate) fn answered(&mut self, nonce: protocol::id::Nonce) -> Option<(Asked, bool)> {
-        self.calls.answered(nonce)
+    pub(crate) fn answered(
+        &mut self,
+        nonce: protocol::id::Nonce,
+        turn: &Turn<'_>,
+    ) -> Option<(Asked, bool)> {
+        let asked = self.calls.answered(nonce);
+        if turn.holds(Rule::NonceAnswered) {
+            return asked;
+        }
+        asked.or_else(|| Some((Asked::unasked(nonce, turn), false)))
     }
 
     /// Ticks of another process mean nothing: what was in flight counts as overdue, and every
@@ -302,21 +312,22 @@ impl Order {
         self.is_resting() && self.next_at.is_none()
     }
 
-    fn observe(&mut self, view: &OrderView) {
+    fn observe(&mut self, view: &OrderView, turn: &Turn<'_>) {
         self.declines = self.declines.max(view.declines);
         if !view.pay_url.is_empty() {
             self.pay_url.clone_from(&view.pay_url);
         }
-        self.settle_state(match view.status {
+        let state = match view.status {
             OrderStatus::Open => OrderState::Open,
             OrderStatus::Paying => OrderState::Paying,
             OrderStatus::Held => OrderState::Held,
             OrderStatus::Paid => OrderState::Paid,
             OrderStatus::Closed => OrderState::Closed,
-        });
+        };
+        self.settle_state(state, turn);
     }
 
-    fn settle_state(&mut self, state: OrderState) {
+    fn settle_state(&mut self, state: OrderState, turn: &Turn<'_>) {
         let is_undone = match self.state {
             OrderState::Paid => true,
             OrderState::Closed => state != OrderState::Paid,
@@ -326,7 +337,7 @@ impl Order {
             | OrderState::Held
             | OrderState::Unknown => false,
         };
-        if !is_undone {
+        if !is_undone || !turn.holds(Rule::PaidIsFinal) {
             self.state = state;
         }
     }
@@ -336,13 +347,16 @@ impl Order {
     }
 
     /// Ask first, then act again: after silence the next question is always a query (R3).
-    fn question(&self) -> Question {
+    fn question(&self, turn: &Turn<'_>) -> Question {
+        let asks_first = turn.holds(Rule::AskBeforeResend);
         match self.aim {
-            Aim::Create if self.state == OrderState::Unknown => Question::Query,
+            Aim::Create if self.state == OrderState::Unknown && asks_first => Question::Query,
             Aim::Create => Question::Create,
             Aim::Watch | Aim::Rest => Question::Query,
             Aim::Final => Question::FinalQuery,
-            Aim::Close if self.query_next || self.is_definite() => Question::FinalQuery,
+            Aim::Close if self.query_next && asks_first || self.is_definite() => {
+                Question::FinalQuery
+            }
             Aim::Close => Question::Close,
         }
     }
@@ -350,7 +364,7 @@ impl Order {
     fn plan_next(&mut self, turn: &Turn<'_>) {
         let now = turn.now.tick;
         if self.hint_pending {
-            let pause = Duration::from_millis(turn.policy.timeouts.hint_interval_ms);
+            let pause = hint_pause(turn);
             let earliest = self.queried_at.map_or(now, |queried| queried + pause);
             self.next_at = Some(earliest.max(now));
             return;
@@ -388,6 +402,7 @@ impl Order {
                 let pause = doubled(timeouts.close_retry_ms, times, CLOSE_PAUSE_MAX_MS);
                 return Some(pause);
             }
+            Aim::Rest if !turn.holds(Rule::LateWatch) => return None,
             Aim::Rest => {
                 let watch = if self.is_short_watch {
                     &timeouts.paid_watch_ms
@@ -408,5 +423,13 @@ impl Order {
             self.hint_pending = true;
         }
         self.next_at = Some(self.next_at.map_or(at, |planned| planned.min(at)));
+    }
+}
+
+fn hint_pause(turn: &Turn<'_>) -> Duration {
+    if turn.holds(Rule::HintRateLimited) {
+        Duration::from_millis(turn.policy.timeouts.hint_interval_ms)
+    } else {
+        Duration::ZERO
     }
 }

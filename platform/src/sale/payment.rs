@@ -13,6 +13,7 @@ use super::refund::{Refund, RefundReason, RefundState};
 use super::transaction::{ReviewReason, TransactionState};
 use super::{Output, Sale, Turn};
 use crate::ledger::{self, Matter};
+use crate::rules::{Rule, Rules};
 use crate::store::{PaymentRow, RefundRow};
 
 /// One payment as the payment server booked it, and what we made of it.
@@ -39,11 +40,13 @@ impl Payment {
     }
 
     /// Ours, and neither earned nor on its way back; a disputed one waits for a person.
-    pub(crate) fn is_unsettled(&self) -> bool {
+    pub(crate) fn is_unsettled(&self, rules: &dyn Rules) -> bool {
+        let is_earned = self.is_earned && rules.holds(Rule::EarnedStays);
+        let is_returning = self.refund.is_some() && rules.holds(Rule::RefundOnce);
         self.verdict.is_ours()
             && self.verdict != Verdict::Disputed
-            && !self.is_earned
-            && self.refund.is_none()
+            && !is_earned
+            && !is_returning
             && !self.owed().is_zero()
     }
 
@@ -90,7 +93,9 @@ impl Sale {
         let Some(payment) = self.payments.get_mut(&id) else {
             return;
         };
-        if payment.refund.is_some() || payment.is_earned || payment.owed().is_zero() {
+        let is_returning = payment.refund.is_some() && turn.holds(Rule::RefundOnce);
+        let is_earned = payment.is_earned && turn.holds(Rule::EarnedStays);
+        if is_returning || is_earned || payment.owed().is_zero() {
             return;
         }
         let refund = Refund::new(id, payment.owed(), reason, turn);
@@ -101,8 +106,11 @@ impl Sale {
     }
 
     pub(super) fn release_refunds(&mut self, turn: &Turn<'_>) {
+        let is_mending = turn.policy.self_mending || !turn.holds(Rule::MendingWaits);
         for payment in self.payments.values_mut() {
-            if let Some(refund) = &mut payment.refund {
+            if let Some(refund) = &mut payment.refund
+                && (is_mending || !refund.reason.rests_on_store())
+            {
                 refund.release(turn);
             }
         }
@@ -173,7 +181,7 @@ impl Sale {
     }
 
     fn book_new(&mut self, view: &PaymentView, turn: &mut Turn<'_>) {
-        let verdict = judge(self.expected(), view, 0);
+        let verdict = judge(self.expected(turn), view, 0);
         let is_ours = verdict.is_ours();
         let payment = Payment {
             amount: view.amount,
@@ -200,7 +208,7 @@ impl Sale {
     }
 
     fn judge_again(&mut self, view: &PaymentView, turn: &mut Turn<'_>) {
-        let expected = self.expected();
+        let expected = self.expected(turn);
         let Some(payment) = self.payments.get(&view.payment) else {
             return;
         };
@@ -335,10 +343,11 @@ impl Sale {
         self.outputs.push_back(Output::Refund(row));
     }
 
-    fn expected(&self) -> Expected<'_> {
+    fn expected(&self, turn: &Turn<'_>) -> Expected<'_> {
         Expected {
             amount: self.facts.amount,
             payee: self.facts.payee_id(),
+            rules: turn.policy.rules,
         }
     }
 

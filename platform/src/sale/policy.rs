@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::rules::{Rule, Rules};
+
 /// Every wait of a sale, in milliseconds. The demo shortens them; nothing else should.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -128,6 +130,16 @@ pub(crate) struct Policy {
     pub(crate) timeouts: Timeouts,
     pub(crate) capabilities: Capabilities,
     pub(crate) uncertain: UncertainPolicy,
+    /// Whether refunds that rest on what our store knows go out by themselves. Not after a restore,
+    /// until every terminal's journal was read: the store may have forgotten an ON.
+    pub(crate) self_mending: bool,
+    pub(crate) rules: &'static dyn Rules,
+}
+
+impl Policy {
+    pub(crate) fn holds(&self, rule: Rule) -> bool {
+        self.rules.holds(rule)
+    }
 }
 
 /// `first`, doubled for each of `times`, up to `most`.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Turn;
 use super::call::{Calls, Question};
 use super::policy::doubled;
+use crate::rules::Rule;
 
 /// Longest pause between two attempts.
 const PAUSE_MAX_MS: u64 = 300_000;
@@ -57,6 +58,8 @@ pub(crate) enum RefundReason {
     LinkageFailed,
     LinkageUncertain,
     GaveUp,
+    /// A person decided.
+    Operator,
 }
 
 impl RefundReason {
@@ -73,6 +76,24 @@ impl RefundReason {
             Self::LinkageFailed => "linkage_failed",
             Self::LinkageUncertain => "linkage_uncertain",
             Self::GaveUp => "gave_up",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// Whether a store that has lost commits may be the only reason for it: neither the terminal
+    /// nor a person has said that nobody was served.
+    pub(crate) const fn rests_on_store(self) -> bool {
+        match self {
+            Self::LinkageRefused | Self::LinkageFailed | Self::Operator => false,
+            Self::Late
+            | Self::Duplicate
+            | Self::WrongAmount
+            | Self::WrongCurrency
+            | Self::Inconsistent
+            | Self::Ended
+            | Self::TooLate
+            | Self::LinkageUncertain
+            | Self::GaveUp => true,
         }
     }
 }
@@ -144,6 +165,9 @@ impl Refund {
         if self.is_exhausted(turn.policy.timeouts.refund_tries) {
             return None;
         }
+        if !turn.holds(Rule::RefundKeyFixed) {
+            self.id = RefundId::from_random(turn.entropy.bytes());
+        }
         self.attempts = self.attempts.saturating_add(1);
         if self.state == RefundState::Requested {
             self.state = RefundState::Sent;
@@ -170,6 +194,12 @@ impl Refund {
                 RefundStatus::Pending if before == RefundState::Succeeded => before,
                 RefundStatus::Pending => RefundState::Pending,
                 RefundStatus::Succeeded => RefundState::Succeeded,
+                RefundStatus::Failed
+                    if before == RefundState::Succeeded
+                        && !turn.holds(Rule::FailedRefundReopens) =>
+                {
+                    before
+                }
                 RefundStatus::Failed => RefundState::Failed,
             };
         }

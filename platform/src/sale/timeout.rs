@@ -9,8 +9,10 @@ use serde_json::json;
 
 use super::order::OrderState;
 use super::policy::doubled;
+use super::refund::RefundReason;
 use super::transaction::{NonceLife, ReviewReason, TransactionState};
 use super::{Output, Sale, Turn, Word};
+use crate::rules::Rule;
 
 /// Longest pause between two repetitions of an OFF.
 const OFF_PAUSE_MAX_MS: u64 = 60_000;
@@ -65,6 +67,7 @@ impl Sale {
                 Some(
                     self.transaction
                         .dead_at()
+                        .filter(|_| turn.holds(Rule::GiveUpOnlyWhenDead))
                         .map_or(give_up, |dead| dead.max(give_up)),
                 )
             }
@@ -106,6 +109,9 @@ impl Sale {
                 self.handle_order_deadline(turn);
             }
             TransactionState::Closing => self.handle_closing_deadline(turn),
+            TransactionState::Commanded if !turn.holds(Rule::AskJournalBeforeRefund) => {
+                self.not_served(RefundReason::GaveUp, turn);
+            }
             TransactionState::Commanded => self.inquire(turn),
             TransactionState::LinkageUnknown => self.give_up(turn),
             TransactionState::Confirmed
@@ -130,6 +136,9 @@ impl Sale {
     /// "No such order" is definite; silence is not.
     fn handle_closing_deadline(&mut self, turn: &mut Turn<'_>) {
         match self.order.state {
+            OrderState::Unknown if !turn.holds(Rule::UnknownIsNotClosed) => {
+                self.expire_sale(self.end_reason(), turn);
+            }
             OrderState::Unsent | OrderState::Closed => self.expire_sale(self.end_reason(), turn),
             OrderState::Open
             | OrderState::Paying

@@ -7,7 +7,9 @@ use protocol::message::{LinkageOutcome, OffReason};
 use protocol::time::{Now, Tick, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::policy::Timeouts;
+use super::operator::Hand;
+use super::policy::{Policy, Timeouts};
+use crate::rules::Rule;
 
 /// Most nonces that one transaction takes: one, and a fresh one for each of three reboots. A
 /// terminal that reboots more often in the middle of a sale serves nobody.
@@ -180,11 +182,14 @@ impl NonceLife {
     }
 
     /// Counts from now: on receiving it, and in full again after a restart.
-    pub(crate) fn arm(&mut self, now: Tick, timeouts: &Timeouts) {
+    pub(crate) fn arm(&mut self, now: Tick, policy: &Policy) {
+        let timeouts = &policy.timeouts;
         let lifetime = Duration::from_millis(self.lifetime_ms);
         let useful = self.lifetime_ms.saturating_sub(timeouts.permit_minimum_ms);
         self.useful_until = Some(now + Duration::from_millis(useful));
-        self.dead_at = Some(now + lifetime + Duration::from_millis(timeouts.nonce_margin_ms));
+        let wait = lifetime + Duration::from_millis(timeouts.nonce_margin_ms);
+        let is_waited = policy.holds(Rule::PermitDeathWaited);
+        self.dead_at = Some(if is_waited { now + wait } else { now });
     }
 
     /// Whether enough of its life is left to sign a permit.
@@ -235,6 +240,9 @@ pub(crate) struct Transaction {
     pub(crate) inquiry: Option<Nonce>,
     pub(crate) outcome: Option<LinkageOutcome>,
     pub(crate) review: Option<Review>,
+    /// Who switched it ON by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) operator: Option<Hand>,
     /// Of the state itself: quote, order, closing or give-up.
     #[serde(skip)]
     pub(crate) deadline: Option<Tick>,
@@ -262,6 +270,7 @@ impl Transaction {
             inquiry: None,
             outcome: None,
             review: None,
+            operator: None,
             deadline: None,
             repeat_at: None,
             linger_until: None,
@@ -283,8 +292,9 @@ impl Transaction {
         self.permitted_at.is_some()
     }
 
-    pub(crate) fn is_useful(&self, now: Tick) -> bool {
-        self.nonce().is_some_and(|life| life.is_useful(now))
+    pub(crate) fn is_useful(&self, now: Tick, policy: &Policy) -> bool {
+        let is_useful = |life: &NonceLife| life.is_useful(now);
+        self.nonce().is_some_and(is_useful) || !policy.holds(Rule::PermitNeedsLife)
     }
 
     /// The first tick at which every permit is dead.
@@ -305,9 +315,12 @@ impl Transaction {
         has_room
     }
 
-    pub(crate) fn rearm_nonces(&mut self, now: Tick, timeouts: &Timeouts) {
+    pub(crate) fn rearm_nonces(&mut self, now: Tick, policy: &Policy) {
         for life in &mut self.nonces {
-            life.arm(now, timeouts);
+            life.arm(now, policy);
+            if !policy.holds(Rule::FullWaitAfterRestart) {
+                life.dead_at = Some(now);
+            }
         }
     }
 

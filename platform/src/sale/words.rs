@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::call::Question;
 use super::transaction::TransactionState;
 use super::{Output, Sale, Turn, Word};
+use crate::rules::Rule;
 use crate::store::EventRow;
 
 /// Most characters of the text by which a payer recognises the order at the payment server.
@@ -77,7 +78,8 @@ impl Sale {
     /// Withdraws the request, once, and never after a permit (R10): the terminal's journal then
     /// has the last word.
     pub(super) fn off(&mut self, reason: OffReason, turn: &mut Turn<'_>) {
-        if self.transaction.is_off || self.transaction.was_permitted() {
+        let was_permitted = self.transaction.was_permitted() && turn.holds(Rule::NoOffAfterPermit);
+        if self.transaction.is_off || was_permitted {
             return;
         }
         self.transaction.is_off = true;

@@ -26,6 +26,7 @@ use tariff::Bill;
 
 use super::*;
 use crate::ledger::{Account, check_balanced};
+use crate::rules::Sound;
 use words::*;
 
 pub(super) const LIFETIME_MS: u64 = 120_000;
@@ -375,6 +376,8 @@ pub(super) fn policy() -> Policy {
             order_after_scan: false,
         },
         uncertain: UncertainPolicy::Review,
+        self_mending: true,
+        rules: &Sound,
     }
 }
 
@@ -469,13 +472,7 @@ fn an_order_request_is_let_in_or_refused_by_name() {
         let mut request = order_request(450);
         change(&mut request);
         let version = tariff().version();
-        admit(
-            &request,
-            &tariff(),
-            version,
-            LIFETIME_MS,
-            &Timeouts::default(),
-        )
+        admit(&request, &tariff(), version, LIFETIME_MS, &policy())
     };
     assert_eq!(admitted(&|_| ()), Ok(bill(450)));
     let items = |quantity| {
