@@ -16,7 +16,10 @@ pub use settings::{
     ScenarioSettings, Settings,
 };
 
-use crate::scenario::{Outcome, Silence};
+pub use crate::ledger::{Capabilities, Forgotten, KeyRetention};
+
+use crate::ledger::Rules;
+use crate::scenario::{Outcome, Scenario, Silence};
 
 /// Everything but the key. [`Config::new`] sets every default; change fields afterwards.
 #[derive(Debug, Clone)]
@@ -38,10 +41,7 @@ pub struct Config {
     /// The outcome of orders that name none. Default `paid`.
     pub outcome: Outcome,
     pub delays: Delays,
-    /// Orders younger than this can't be closed by a platform. Default 0.
-    pub close_minimum_age: Duration,
-    /// Payments older than this can't be refunded. Default none: always.
-    pub refund_window: Option<Duration>,
+    pub capabilities: Capabilities,
     /// Where the ledger is kept. Default none: in memory.
     pub data_folder: Option<PathBuf>,
 }
@@ -82,10 +82,25 @@ impl Config {
             broker,
             outcome: Outcome::default(),
             delays: Delays::default(),
-            close_minimum_age: Duration::ZERO,
-            refund_window: None,
+            capabilities: Capabilities::default(),
             data_folder: None,
         }
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        rules(&self.payees, &self.capabilities, &self.delays)
+    }
+
+    pub(crate) fn scenario(&self) -> Scenario {
+        Scenario::new(self.outcome, &self.delays)
+    }
+}
+
+pub(crate) fn rules(payees: &[PayeeId], capabilities: &Capabilities, delays: &Delays) -> Rules {
+    Rules {
+        payees: payees.iter().cloned().collect(),
+        capabilities: *capabilities,
+        late_booking: delays.late_booking,
     }
 }
 

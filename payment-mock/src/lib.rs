@@ -29,10 +29,11 @@ mod metrics;
 mod page;
 mod scenario;
 mod shell;
+pub mod simulation;
 mod store;
 mod totals;
 
-pub use config::{Broker, Config, Delays, Settings};
+pub use config::{Broker, Capabilities, Config, Delays, Forgotten, KeyRetention, Settings};
 pub use scenario::{Outcome, OutcomeError, Silence};
 pub use shell::{BuildError, Handle, Keys, PaymentMock, RunError, build};
 pub use store::StoreError;

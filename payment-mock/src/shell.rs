@@ -2,8 +2,8 @@
 
 mod driver;
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use process::clock::Clock;
 use process::entropy::SystemEntropy;
@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::desk::{Command, Desk};
-use crate::ledger::{Ledger, Rules};
+use crate::ledger::Ledger;
 use crate::machine::{Identity, Machine};
-use crate::scenario::{Outcome, Scenario};
+use crate::scenario::Outcome;
 use crate::store::{Store, StoreError};
 use crate::totals::OrderTotals;
 use crate::{metrics, page};
@@ -211,12 +211,7 @@ fn open_store(config: &Config) -> Result<Option<Store>, StoreError> {
 }
 
 fn restored(config: &Config, store: Option<&Store>, clock: &Clock) -> Result<Ledger, StoreError> {
-    let mut ledger = Ledger::new(Rules {
-        payees: config.payees.iter().cloned().collect::<BTreeSet<_>>(),
-        close_minimum_age: config.close_minimum_age,
-        refund_window: config.refund_window,
-        late_booking: config.delays.late_booking,
-    });
+    let mut ledger = Ledger::new(config.rules());
     if let Some(store) = store {
         let tick = clock.now().tick;
         store.replay(|entry| ledger.restore(&entry, tick))?;
@@ -225,6 +220,7 @@ fn restored(config: &Config, store: Option<&Store>, clock: &Clock) -> Result<Led
 }
 
 fn machine(config: Config, keys: Keys, http_address: SocketAddr, ledger: Ledger) -> Machine {
+    let scenario = config.scenario();
     let own_url = || format!("http://{http_address}");
     let public_url = config.public_url.unwrap_or_else(own_url);
     let identity = Identity {
@@ -233,12 +229,7 @@ fn machine(config: Config, keys: Keys, http_address: SocketAddr, ledger: Ledger)
         platforms: config.platforms,
         public_url: public_url.trim_end_matches('/').to_owned(),
     };
-    let scenario = Scenario {
-        default: config.outcome,
-        slow_answer: config.delays.slow_answer,
-        silence: config.delays.silence,
-    };
-    Machine::new(identity, ledger, scenario)
+    Machine::new(Arc::new(identity), ledger, scenario)
 }
 
 fn options(config: &Config) -> Options {

@@ -185,8 +185,9 @@ impl Settings {
         config.public_url = self.http.public_url.map(checked_url).transpose()?;
         config.outcome = self.scenario.outcome;
         config.delays = self.scenario.delays();
-        config.close_minimum_age = Duration::from_millis(self.ledger.close_minimum_age_ms);
-        config.refund_window = self.ledger.refund_window_ms.map(Duration::from_millis);
+        config.capabilities.close_minimum_age =
+            Duration::from_millis(self.ledger.close_minimum_age_ms);
+        config.capabilities.refund_window = self.ledger.refund_window_ms.map(Duration::from_millis);
         config.data_folder = self.ledger.data_folder;
         Ok(config)
     }

@@ -15,6 +15,7 @@ mod apply;
 mod entry;
 mod order;
 mod return_url;
+mod rules;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,8 @@ pub(crate) use entry::{Attempt, Booking, Closing, Entry, Opening};
 use order::Refund;
 pub(crate) use order::{Order, Payment, Phase, pay_url};
 pub(crate) use return_url::ReturnUrl;
+pub(crate) use rules::Rules;
+pub use rules::{Capabilities, Forgotten, KeyRetention};
 use statement::Statements;
 pub(crate) use token::{CheckoutToken, FormSeed};
 
@@ -44,19 +47,6 @@ pub(crate) const LIFETIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Most presses of one order: a person gives up long before, a script must not grow the ledger.
 pub(crate) const ATTEMPTS_MAX: u32 = 50;
-
-/// What a payment server allows.
-#[derive(Debug, Clone)]
-pub(crate) struct Rules {
-    /// Accounts that orders may pay to.
-    pub(crate) payees: BTreeSet<PayeeId>,
-    /// An order can't be closed before this age.
-    pub(crate) close_minimum_age: Duration,
-    /// A payment can't be refunded after this age; none is for ever.
-    pub(crate) refund_window: Option<Duration>,
-    /// From the close of a promised order to its late money.
-    pub(crate) late_booking: Duration,
-}
 
 /// What the owner of a ledger has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +69,7 @@ pub(crate) enum CreateRefusal {
     Full,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ledger {
     rules: Rules,
     orders: BTreeMap<TransactionId, Order>,
@@ -160,7 +150,7 @@ impl Ledger {
         if found.closed.is_some() {
             return Ok(());
         }
-        if now.tick.since(found.created) < self.rules.close_minimum_age {
+        if now.tick.since(found.created) < self.rules.capabilities.close_minimum_age {
             return Err(GatewayRefusal::CloseTooEarly);
         }
         self.close(order, Closing::Platform, now);
@@ -322,7 +312,12 @@ impl Ledger {
             return Err(GatewayRefusal::Malformed);
         }
         let age = now.tick.since(payment.booked);
-        if self.rules.refund_window.is_some_and(|window| age > window) {
+        if self
+            .rules
+            .capabilities
+            .refund_window
+            .is_some_and(|window| age > window)
+        {
             return Err(GatewayRefusal::RefundWindowPassed);
         }
         payment

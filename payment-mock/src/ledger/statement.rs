@@ -7,7 +7,7 @@ use protocol::message::{STATEMENT_LINES_MAX, StatementKind, StatementLine, State
 use protocol::money::Money;
 use protocol::time::Utc;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Statements(BTreeMap<PlatformId, Vec<StatementLine>>);
 
 /// Money that moved. Refunds carry a negative number of minor units, so that lines add up to the

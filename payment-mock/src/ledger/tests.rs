@@ -8,7 +8,7 @@ use protocol::message::{CreateOrder, RefundOrder};
 use protocol::money::Money;
 use protocol::time::{Now, Tick, Utc};
 
-use super::{Booking, CheckoutToken, FormSeed, Ledger, Opening, Output, Rules};
+use super::{Booking, Capabilities, CheckoutToken, FormSeed, Ledger, Opening, Output, Rules};
 use crate::scenario::Outcome;
 
 const LIFETIME_MS: u64 = 120_000;
@@ -29,8 +29,11 @@ fn ledger() -> Ledger {
 fn ledger_closing_from(close_minimum_age_ms: u64) -> Ledger {
     Ledger::new(Rules {
         payees: ["shop", "other"].map(|name| name.parse().unwrap()).into(),
-        close_minimum_age: Duration::from_millis(close_minimum_age_ms),
-        refund_window: Some(Duration::from_millis(WINDOW_MS)),
+        capabilities: Capabilities {
+            close_minimum_age: Duration::from_millis(close_minimum_age_ms),
+            refund_window: Some(Duration::from_millis(WINDOW_MS)),
+            ..Capabilities::default()
+        },
         late_booking: Duration::from_millis(LATE_MS),
     })
 }

@@ -74,7 +74,7 @@ impl Machine {
         &mut self,
         checkout: CheckoutToken,
         now: Now,
-        entropy: &mut impl Entropy,
+        entropy: &mut dyn Entropy,
     ) -> Option<CheckoutView> {
         self.handle_timeout(now, entropy);
         self.ledger.order_at(checkout).map(CheckoutView::of)
@@ -88,7 +88,7 @@ impl Machine {
         form_token: &str,
         press: Press,
         now: Now,
-        entropy: &mut impl Entropy,
+        entropy: &mut dyn Entropy,
     ) -> Pressed {
         self.handle_timeout(now, entropy);
         let Some(order) = self.ledger.order_at(checkout) else {
@@ -111,7 +111,7 @@ impl Machine {
         order: protocol::id::TransactionId,
         press: Press,
         now: Now,
-        entropy: &mut impl Entropy,
+        entropy: &mut dyn Entropy,
     ) {
         let n = self.count(order, Step::Pay);
         let Some(found) = self.ledger.order(order) else {
@@ -209,7 +209,7 @@ impl<'a> Case<'a> {
     }
 }
 
-fn booking(transfer: Transfer, entropy: &mut impl Entropy) -> Booking {
+fn booking(transfer: Transfer, entropy: &mut dyn Entropy) -> Booking {
     Booking {
         payment: PaymentId::from_random(entropy.bytes()),
         amount: transfer.amount,

@@ -10,6 +10,7 @@ mod request;
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use protocol::codec::{Envelope, encode};
 use protocol::id::{Entropy, GatewayId, MessageId, PlatformId, TransactionId};
@@ -47,10 +48,11 @@ pub(crate) enum Output {
     Noted(Note),
 }
 
+/// A message for the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Publication {
-    pub(crate) topic: Topic,
-    pub(crate) payload: Vec<u8>,
+pub struct Publication {
+    pub topic: Topic,
+    pub payload: Vec<u8>,
 }
 
 /// What happened, for the log and the counters.
@@ -93,9 +95,10 @@ pub(crate) enum Note {
     },
 }
 
-#[derive(Debug)]
+/// A clone goes its own way from where it was taken: a model checker forks it.
+#[derive(Debug, Clone)]
 pub(crate) struct Machine {
-    identity: Identity,
+    identity: Arc<Identity>,
     ledger: Ledger,
     scenario: Scenario,
     /// How often a step was taken, as [`Scenario::decide`] counts it.
@@ -107,7 +110,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn new(identity: Identity, ledger: Ledger, scenario: Scenario) -> Self {
+    pub(crate) fn new(identity: Arc<Identity>, ledger: Ledger, scenario: Scenario) -> Self {
         Self {
             identity,
             ledger,
@@ -130,7 +133,7 @@ impl Machine {
         order: TransactionId,
         outcome: Outcome,
         now: Now,
-        entropy: &mut impl Entropy,
+        entropy: &mut dyn Entropy,
     ) -> bool {
         let known = self.ledger.handle_outcome(order, outcome, now);
         self.drain_ledger(now, entropy);
@@ -138,7 +141,7 @@ impl Machine {
     }
 
     /// Books late money, ends lifetimes, and sends answers whose time has come.
-    pub(crate) fn handle_timeout(&mut self, now: Now, entropy: &mut impl Entropy) {
+    pub(crate) fn handle_timeout(&mut self, now: Now, entropy: &mut dyn Entropy) {
         self.ledger.handle_timeout(now);
         self.drain_ledger(now, entropy);
         while let Some(first) = self.delayed.first_entry() {
@@ -161,6 +164,10 @@ impl Machine {
             .min()
     }
 
+    pub(crate) const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     pub(crate) fn totals(&self) -> Vec<OrderTotals> {
         self.ledger.orders().map(OrderTotals::of).collect()
     }
@@ -173,7 +180,7 @@ impl Machine {
     }
 
     /// Turns what the ledger has to tell into records, events and notes.
-    fn drain_ledger(&mut self, now: Now, entropy: &mut impl Entropy) {
+    fn drain_ledger(&mut self, now: Now, entropy: &mut dyn Entropy) {
         while let Some(output) = self.ledger.poll_output() {
             match output {
                 ledger::Output::Record(entry) => {
@@ -216,7 +223,7 @@ impl Machine {
         order: TransactionId,
         at: Utc,
         now: Now,
-        entropy: &mut impl Entropy,
+        entropy: &mut dyn Entropy,
     ) {
         let event = GatewayEvent {
             aud: Audience::platform(platform),

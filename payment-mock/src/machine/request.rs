@@ -37,7 +37,7 @@ impl Machine {
         &mut self,
         arrival: Arrival<'_>,
         now: Now,
-        entropy: &mut impl Entropy,
+        entropy: &mut dyn Entropy,
     ) {
         self.handle_timeout(now, entropy);
         let admitted = match self.admit(arrival) {
@@ -90,7 +90,7 @@ impl Machine {
         &mut self,
         request: &GatewayRequest,
         now: Now,
-        entropy: &mut impl Entropy,
+        entropy: &mut dyn Entropy,
     ) -> Option<GatewayResult> {
         let platform = &request.platform;
         let done = match &request.operation {
@@ -120,7 +120,7 @@ impl Machine {
         platform: &PlatformId,
         create: &CreateOrder,
         now: Now,
-        entropy: &mut impl Entropy,
+        entropy: &mut dyn Entropy,
     ) -> Result<(), CreateRefusal> {
         let opening = Opening {
             checkout: CheckoutToken::from_random(entropy.bytes()),
@@ -165,7 +165,7 @@ impl Machine {
         result: GatewayResult,
         after: Duration,
         now: Now,
-        entropy: &mut impl Entropy,
+        entropy: &mut dyn Entropy,
     ) {
         let request = &admitted.request;
         let operation = request.operation.as_str();

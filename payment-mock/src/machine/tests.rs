@@ -76,8 +76,7 @@ impl Bench {
         };
         let ledger = Ledger::new(Rules {
             payees: ["shop".parse().unwrap()].into(),
-            close_minimum_age: Duration::ZERO,
-            refund_window: None,
+            capabilities: crate::ledger::Capabilities::default(),
             late_booking: Duration::from_millis(500),
         });
         let scenario = Scenario {
@@ -86,7 +85,7 @@ impl Bench {
             silence: Silence::Queries(2),
         };
         Self {
-            machine: Machine::new(identity, ledger, scenario),
+            machine: Machine::new(std::sync::Arc::new(identity), ledger, scenario),
             drawn: 0,
         }
     }

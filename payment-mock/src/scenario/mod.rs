@@ -25,6 +25,8 @@ use protocol::id::PayeeId;
 use protocol::money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 
+use crate::config::Delays;
+
 macro_rules! outcomes {
     ($($(#[$doc:meta])* $variant:ident = $word:literal),+ $(,)?) => {
         /// How the payment server treats an order. Text form in kebab case: `wrong-payee`.
@@ -172,6 +174,14 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
+    pub(crate) const fn new(default: Outcome, delays: &Delays) -> Self {
+        Self {
+            default,
+            slow_answer: delays.slow_answer,
+            silence: delays.silence,
+        }
+    }
+
     /// The outcome of a new order.
     pub(crate) fn outcome_of(&self, description: &str) -> Outcome {
         description
