@@ -6,7 +6,7 @@ use protocol::id::TransactionId;
 use protocol::message::ItemLine;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub(crate) use crate::machine::token::SessionToken;
+pub(crate) use crate::machine::token::{ReturnSecret, SessionToken};
 pub(crate) use crate::machine::view::{
     Landing, LandingState, NotConfirmedReason, Shop, StoredReceipt, View,
 };
@@ -53,7 +53,7 @@ pub(crate) enum Call {
     Cancel(SessionToken, oneshot::Sender<Result<(), DeskError>>),
     GoPaying(SessionToken, oneshot::Sender<Result<String, DeskError>>),
     Returned(
-        TransactionId,
+        (TransactionId, ReturnSecret),
         oneshot::Sender<Result<SessionToken, DeskError>>,
     ),
 }
@@ -122,8 +122,9 @@ impl Desk {
     pub(crate) async fn returned(
         &self,
         transaction: TransactionId,
+        secret: ReturnSecret,
     ) -> Result<SessionToken, DeskError> {
-        self.call(|reply| Call::Returned(transaction, reply))
+        self.call(|reply| Call::Returned((transaction, secret), reply))
             .await?
     }
 

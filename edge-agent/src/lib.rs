@@ -12,6 +12,8 @@
 //! | `agent` | one terminal, from its settings to its drain |
 //! | `doctor` | what an operator asks first |
 //! | [`cli`] | the program |
+//! | [`rules`] | the guards by name, for tests that take one away |
+//! | [`simulation`] | one terminal without its shell, for model checkers and simulators |
 
 mod agent;
 pub mod cli;
@@ -23,7 +25,9 @@ pub mod linkage;
 mod machine;
 mod metrics;
 mod page;
+pub mod rules;
 mod shell;
+pub mod simulation;
 
 pub use agent::{Agent, BuildError, Handle, Keys, build};
 pub use config::Config;

@@ -22,17 +22,22 @@ use protocol::message::{DeviceHealth, DeviceResult};
 use protocol::topic::{TerminalName, Topic};
 use protocol_client::{Client, Delivery, Event, Incoming};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::desk::{Call, DeskError};
 use crate::linkage::Panel;
-use crate::machine::{CallId, DeliveryId, Inbound, Output, Terminal, Ticket};
+use crate::machine::{CallId, DeliveryId, Inbound, Output, Terminal};
 use crate::metrics;
 use start::{Identity, Opening, open_all};
 use writer::{Job, Writer, Written};
 
 /// Pause before a journal that failed is opened again: a full disk is not emptied any faster.
 const REOPEN_PAUSE: Duration = Duration::from_secs(5);
+
+/// Longest wait for devices that are being switched when the machine's life ends: a device with
+/// the longest timeouts that may be configured answers within 40 s.
+const SWITCHING_MAX: Duration = Duration::from_secs(45);
 
 /// Words of devices and files that may wait: one switching, one probe, one stored config.
 const DONE_MAX: usize = 16;
@@ -56,7 +61,7 @@ pub(crate) struct Shell {
 enum Done {
     Switched(TransactionId, Vec<DeviceResult>),
     Probed(Vec<DeviceHealth>),
-    Stored(Ticket),
+    Stored,
 }
 
 /// Why one machine's life ended.
@@ -77,6 +82,8 @@ struct Run<'s> {
     next_call: CallId,
     done: mpsc::Sender<Done>,
     finished: mpsc::Receiver<Done>,
+    /// Devices that are being switched.
+    switching: JoinSet<()>,
     is_probing: bool,
     seen_changes: u64,
     has_failed: bool,
@@ -87,6 +94,7 @@ impl Shell {
     /// again; until that succeeds nothing is sold (R14).
     pub(crate) async fn run(mut self, opening: Opening, shutdown: CancellationToken) {
         let mut opening = Some(opening);
+        let mut before = None;
         while !shutdown.is_cancelled() {
             let open = match opening.take() {
                 Some(open) => open,
@@ -95,9 +103,13 @@ impl Shell {
                     None => continue,
                 },
             };
-            if self.serve(open, &shutdown).await == End::Shutdown {
+            let Some((end, machine)) = self.serve(open, before.take(), &shutdown).await else {
+                continue;
+            };
+            if end == End::Shutdown {
                 break;
             }
+            before = Some(machine);
         }
         self.panel.close().await;
     }
@@ -126,22 +138,31 @@ impl Shell {
         }
     }
 
-    async fn serve(&mut self, opening: Opening, shutdown: &CancellationToken) -> End {
+    /// Serves on one open journal. `before` is the machine that served until the last one failed.
+    async fn serve(
+        &mut self,
+        opening: Opening,
+        before: Option<Terminal>,
+        shutdown: &CancellationToken,
+    ) -> Option<(End, Terminal)> {
         let is_damaged = opening.recovered.is_damaged;
         let writer = match Writer::start(opening.journal, self.clock.clone()) {
             Ok(writer) => writer,
             Err(error) => {
                 metrics::journal_failed(&error);
-                return End::Journal;
+                return None;
             }
         };
         let damaged = || Err("the journal is damaged: move it away".to_owned());
         self.health
             .set("journal", if is_damaged { damaged() } else { Ok(()) });
         let now = self.clock.now();
-        let machine = self
+        let mut machine = self
             .identity
             .terminal(&opening.recovered, now, &mut self.entropy);
+        if let Some(before) = before {
+            machine.inherit(&before);
+        }
         let (done, finished) = mpsc::channel(DONE_MAX);
         let mut run = Run {
             shell: self,
@@ -153,6 +174,7 @@ impl Shell {
             next_call: 0,
             done,
             finished,
+            switching: JoinSet::new(),
             is_probing: false,
             seen_changes: 0,
             has_failed: false,
@@ -161,12 +183,17 @@ impl Shell {
             run.connected();
         }
         let end = run.run(shutdown).await;
+        run.finish_switching().await;
+        let machine = run.machine;
         run.writer.close().await;
         if end == End::Journal {
             self.health
                 .set("journal", Err("a write or a sync failed".to_owned()));
+            self.health
+                .set("serving", Err("the journal failed".to_owned()));
+            metrics::serving(false);
         }
-        end
+        Some((end, machine))
     }
 }
 
@@ -196,6 +223,27 @@ impl Run<'_> {
         }
     }
 
+    /// Nothing that was begun moves on behind the next machine's back: that one says `uncertain` of
+    /// it, and the platform may refund. After a shutdown the devices' word is still journaled.
+    async fn finish_switching(&mut self) {
+        let deadline = self.shell.clock.now().tick + SWITCHING_MAX;
+        while !self.switching.is_empty() {
+            tokio::select! {
+                Some(done) = self.finished.recv() => self.finished(done),
+                Some(_) = self.switching.join_next() => {}
+                () = self.shell.clock.until(Some(deadline)) => {
+                    tracing::error!("a device does not end what it began");
+                    self.switching.abort_all();
+                    break;
+                }
+            }
+        }
+        while let Ok(done) = self.finished.try_recv() {
+            self.finished(done);
+        }
+        self.drain();
+    }
+
     fn drain(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             self.carry_out(output);
@@ -213,14 +261,14 @@ impl Run<'_> {
             Output::Journal {
                 ticket,
                 records,
-                sync,
+                durability,
             } => self.submit(Job::Append {
                 ticket,
                 records,
-                sync,
+                durability,
             }),
             Output::Compact { records } => self.submit(Job::Rewrite { records }),
-            Output::StoreConfig { ticket, config } => self.store(ticket, config.as_str()),
+            Output::StoreConfig { config } => self.store(config.as_str()),
             Output::Send(message) => self.send(&message),
             Output::Acknowledge(delivery) => {
                 if let Some(delivery) = self.deliveries.remove(&delivery) {
@@ -255,7 +303,9 @@ impl Run<'_> {
     /// Nothing of what waits for the journal happens any more.
     fn fail(&mut self) {
         self.has_failed = true;
-        self.machine.handle_journal_failed();
+        let now = self.shell.clock.now();
+        self.machine
+            .handle_journal_failed(now, &mut self.shell.entropy);
     }
 
     fn written(&mut self, written: Written) {
@@ -273,6 +323,7 @@ impl Run<'_> {
     }
 
     fn finished(&mut self, done: Done) {
+        while self.switching.try_join_next().is_some() {}
         let now = self.shell.clock.now();
         let entropy = &mut self.shell.entropy;
         match done {
@@ -284,7 +335,7 @@ impl Run<'_> {
                 self.is_probing = false;
                 self.machine.handle_probed(health, now, entropy);
             }
-            Done::Stored(ticket) => self.machine.handle_written(ticket, now, entropy),
+            Done::Stored => self.machine.handle_config_stored(now, entropy),
         }
     }
 
@@ -351,8 +402,8 @@ impl Run<'_> {
                 self.answers.insert(call, answer);
                 machine.handle_go_paying((token, call), now, entropy);
             }
-            Call::Returned(transaction, answer) => {
-                reply(answer, machine.handle_returned(transaction, now, entropy));
+            Call::Returned(names, answer) => {
+                reply(answer, machine.handle_returned(names, now, entropy));
             }
         }
     }

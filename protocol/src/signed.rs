@@ -35,6 +35,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::str::FromStr;
@@ -350,6 +351,12 @@ impl<T> PartialEq for Jws<T> {
 
 impl<T> Eq for Jws<T> {}
 
+impl<T> Hash for Jws<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.compact.hash(state);
+    }
+}
+
 impl<T> fmt::Debug for Jws<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Jws({})", self.compact)
@@ -401,6 +408,12 @@ impl<T> Verified<T> {
     #[must_use]
     pub fn into_claims(self) -> T {
         self.claims
+    }
+}
+
+impl<T> Hash for Verified<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.jws.hash(state);
     }
 }
 

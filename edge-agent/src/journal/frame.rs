@@ -1,18 +1,25 @@
 //! How a record and a half's header lie in the file.
 //!
 //! ```text
-//! header, 64: magic 8 | generation 8 | journal id 16 | half's size 8 | zero 20 | CRC-32C 4
-//! record: length 4 | synced 4 | CRC-32C 4 | payload | zeros to a multiple of 8
+//! 0     header, 64: magic 8 | generation 8 | journal id 16 | half's size 8 | zero 20 | CRC-32C 4
+//! 4096  seal, 16:   generation 8 | synced 4 | CRC-32C 4
+//! 8192  record:     length 4 | synced 4 | CRC-32C 4 | payload | zeros to a multiple of 8
 //! ```
 //!
 //! Numbers are little-endian. A record's CRC covers its generation and its offset too, so that
 //! what an earlier generation left behind is never taken for a record of this one. `synced` is how
 //! much of the half was known to be on the disk when the record was written: damage below it is
-//! damage, damage above it is a write that a power cut tore.
+//! damage, damage above it is a write that a power cut tore. The seal says the same after each sync,
+//! for the last record too, which no later one vouches for. It lies in a block of its own: a disk
+//! that loses a block in a power cut loses all 4 KiB of it.
 
 use protocol::id::JournalId;
 
-pub(super) const HEADER_SIZE: u64 = 64;
+/// Where a half's seal lies.
+pub(super) const SEAL_OFFSET: u64 = 4096;
+
+/// Where a half's records begin.
+pub(super) const RECORDS_OFFSET: u64 = 8192;
 
 /// Length, synced and CRC.
 const PREFIX_SIZE: usize = 12;
@@ -24,7 +31,7 @@ const ALIGNMENT: usize = 8;
 /// at most the contract's 8 KiB.
 pub(crate) const RECORD_SIZE_MAX: usize = 32 * 1024;
 
-const MAGIC: [u8; 8] = *b"PLJRNL1\n";
+const MAGIC: [u8; 8] = *b"PLJRNL2\n";
 
 /// Bytes that a record of `length` takes.
 pub(crate) const fn frame_size(length: usize) -> u64 {
@@ -64,6 +71,24 @@ impl Header {
         };
         (header.encode() == bytes).then_some(header)
     }
+}
+
+/// How much of a half is on the disk.
+pub(super) fn encode_seal(generation: u64, synced: u32) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(16);
+    bytes.extend_from_slice(&generation.to_le_bytes());
+    bytes.extend_from_slice(&synced.to_le_bytes());
+    let crc = crc32c::crc32c(&bytes);
+    bytes.extend_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+/// What the seal of a half says; nothing if it is of another generation, or not whole.
+pub(super) fn sealed(half: &[u8], generation: u64) -> Option<u32> {
+    let start = usize::try_from(SEAL_OFFSET).ok()?;
+    let bytes = half.get(start..start + 16)?;
+    let synced = u32::from_le_bytes(bytes.get(8..12)?.try_into().ok()?);
+    (encode_seal(generation, synced) == bytes).then_some(synced)
 }
 
 /// A record in a half's bytes.

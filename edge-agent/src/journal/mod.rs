@@ -17,7 +17,7 @@ use protocol::id::JournalId;
 
 pub(crate) use file::{DiskFile, File};
 use file::{read_all, write_all};
-use frame::{HEADER_SIZE, Header};
+use frame::{Header, RECORDS_OFFSET, SEAL_OFFSET};
 pub(crate) use frame::{RECORD_SIZE_MAX, frame_size};
 
 /// Smallest journal: room for four sales in each half.
@@ -25,6 +25,18 @@ pub(crate) const JOURNAL_SIZE_MIN: u64 = 512 * 1024;
 
 /// Largest journal: it is read into memory in whole at each start, and small terminals have 64 MiB.
 pub(crate) const JOURNAL_SIZE_MAX: u64 = 32 * 1024 * 1024;
+
+/// What a write has survived when it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Durability {
+    /// The end of the process.
+    Written,
+    /// A power cut.
+    Synced,
+    /// And later damage to it will be told from a write that a power cut tore. A second sync: for
+    /// what a device moves on.
+    Sealed,
+}
 
 /// Why a journal took nothing.
 #[derive(Debug, thiserror::Error)]
@@ -108,10 +120,14 @@ impl<F: File> Journal<F> {
         }
     }
 
-    /// Appends `records`; with `sync` they are on the disk when this returns.
-    pub(crate) fn append(&mut self, records: &[Vec<u8>], sync: bool) -> Result<(), JournalError> {
+    /// Appends `records`, as durable as asked when this returns.
+    pub(crate) fn append(
+        &mut self,
+        records: &[Vec<u8>],
+        durability: Durability,
+    ) -> Result<(), JournalError> {
         self.check()?;
-        let result = self.write(records).and_then(|()| self.sync_if(sync));
+        let result = self.write(records).and_then(|()| self.harden(durability));
         self.final_if_failed(result)
     }
 
@@ -149,8 +165,8 @@ impl<F: File> Journal<F> {
             },
             half: Half::Second,
             half_size,
-            end: HEADER_SIZE,
-            synced: HEADER_SIZE,
+            end: RECORDS_OFFSET,
+            synced: RECORDS_OFFSET,
             state: State::Healthy,
         };
         journal.rewrite(&[])?;
@@ -171,8 +187,8 @@ impl<F: File> Journal<F> {
             header,
             half,
             half_size,
-            end: HEADER_SIZE,
-            synced: HEADER_SIZE,
+            end: RECORDS_OFFSET,
+            synced: RECORDS_OFFSET,
             state: State::Healthy,
         };
         let (records, damaged) = journal.scan(&bytes);
@@ -189,7 +205,7 @@ impl<F: File> Journal<F> {
     /// Every record up to the first that is not whole, and whether that one is damage.
     fn scan(&mut self, half: &[u8]) -> (Vec<Vec<u8>>, bool) {
         let mut records = Vec::new();
-        let mut offset = usize::try_from(HEADER_SIZE).unwrap_or(64);
+        let mut offset = usize::try_from(RECORDS_OFFSET).unwrap_or(usize::MAX);
         let mut synced = 0;
         while let Some(found) = frame::find(half, self.header.generation, offset) {
             records.push(found.payload.to_vec());
@@ -198,7 +214,8 @@ impl<F: File> Journal<F> {
         }
         self.end = offset as u64;
         let behind = frame::synced_behind(half, self.header.generation, offset);
-        let damaged = u64::from(synced.max(behind)) > self.end;
+        let sealed = frame::sealed(half, self.header.generation).unwrap_or(0);
+        let damaged = u64::from(synced.max(behind).max(sealed)) > self.end;
         (records, damaged)
     }
 
@@ -212,8 +229,8 @@ impl<F: File> Journal<F> {
             },
             half: Half::First,
             half_size,
-            end: HEADER_SIZE,
-            synced: HEADER_SIZE,
+            end: RECORDS_OFFSET,
+            synced: RECORDS_OFFSET,
             state: State::Damaged,
         };
         let opened = journal.opened(Vec::new());
@@ -225,8 +242,8 @@ impl<F: File> Journal<F> {
             id: self.header.id,
             records,
             damaged: self.state == State::Damaged,
-            capacity: self.half_size.saturating_sub(HEADER_SIZE),
-            used: self.end.saturating_sub(HEADER_SIZE),
+            capacity: self.half_size.saturating_sub(RECORDS_OFFSET),
+            used: self.end.saturating_sub(RECORDS_OFFSET),
         }
     }
 
@@ -264,7 +281,7 @@ impl<F: File> Journal<F> {
         let synced = if generation == self.header.generation {
             self.synced
         } else {
-            HEADER_SIZE
+            RECORDS_OFFSET
         };
         for record in records {
             if !(1..=RECORD_SIZE_MAX).contains(&record.len()) {
@@ -280,10 +297,17 @@ impl<F: File> Journal<F> {
         Ok(bytes)
     }
 
-    fn sync_if(&mut self, sync: bool) -> Result<(), JournalError> {
-        if sync {
+    fn harden(&mut self, durability: Durability) -> Result<(), JournalError> {
+        if durability >= Durability::Synced {
             self.file.sync().map_err(JournalError::Sync)?;
             self.synced = self.end;
+            // The next sync takes it along.
+            let seal = frame::encode_seal(self.header.generation, number(self.synced)?);
+            let offset = self.half.offset(self.half_size) + SEAL_OFFSET;
+            write_all(&mut self.file, &seal, offset).map_err(JournalError::Write)?;
+        }
+        if durability >= Durability::Sealed {
+            self.file.sync().map_err(JournalError::Sync)?;
         }
         Ok(())
     }
@@ -297,8 +321,11 @@ impl<F: File> Journal<F> {
         };
         let other = self.half.other();
         let offset = other.offset(self.half_size);
-        let bytes = self.frames(records, header.generation, HEADER_SIZE)?;
-        write_all(&mut self.file, &bytes, offset + HEADER_SIZE).map_err(JournalError::Write)?;
+        let bytes = self.frames(records, header.generation, RECORDS_OFFSET)?;
+        let end = RECORDS_OFFSET + bytes.len() as u64;
+        let seal = frame::encode_seal(header.generation, number(end)?);
+        write_all(&mut self.file, &bytes, offset + RECORDS_OFFSET).map_err(JournalError::Write)?;
+        write_all(&mut self.file, &seal, offset + SEAL_OFFSET).map_err(JournalError::Write)?;
         self.file.sync().map_err(JournalError::Sync)?;
         write_all(&mut self.file, &header.encode(), offset).map_err(JournalError::Write)?;
         self.file.sync().map_err(JournalError::Sync)?;
@@ -307,7 +334,7 @@ impl<F: File> Journal<F> {
         self.file.sync().map_err(JournalError::Sync)?;
         self.half = other;
         self.header = header;
-        self.end = HEADER_SIZE + bytes.len() as u64;
+        self.end = end;
         self.synced = self.end;
         Ok(())
     }

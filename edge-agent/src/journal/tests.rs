@@ -32,7 +32,9 @@ fn records(numbers: std::ops::Range<u8>) -> Vec<Vec<u8>> {
 fn three_synced() -> MemoryFile {
     let (file, mut journal) = fresh();
     for number in 1..4 {
-        journal.append(&[record(number)], true).unwrap();
+        journal
+            .append(&[record(number)], Durability::Synced)
+            .unwrap();
     }
     file
 }
@@ -52,14 +54,17 @@ fn what_was_synced_is_read_back_in_order_under_the_same_id() {
 fn a_rewrite_replaces_everything_and_makes_room() {
     let (file, mut journal) = fresh();
     let room = journal.room();
-    while journal.append(&[vec![1; 30_000]], false).is_ok() {}
+    while journal
+        .append(&[vec![1; 30_000]], Durability::Written)
+        .is_ok()
+    {}
     assert!(matches!(
-        journal.append(&[vec![1; 30_000]], true),
+        journal.append(&[vec![1; 30_000]], Durability::Synced),
         Err(JournalError::Full)
     ));
     journal.rewrite(&[record(9)]).unwrap();
     assert_eq!(journal.room(), room - frame_size(record(9).len()));
-    journal.append(&[record(2)], true).unwrap();
+    journal.append(&[record(2)], Durability::Synced).unwrap();
     assert_eq!(open(&file).1.records, [record(9), record(2)]);
 }
 
@@ -67,15 +72,15 @@ fn a_rewrite_replaces_everything_and_makes_room() {
 fn records_of_no_or_too_many_bytes_are_refused_and_nothing_else_is_harmed() {
     let (file, mut journal) = fresh();
     assert!(matches!(
-        journal.append(&[vec![]], true),
+        journal.append(&[vec![]], Durability::Synced),
         Err(JournalError::Record(0))
     ));
     let large = vec![1; RECORD_SIZE_MAX + 1];
     assert!(matches!(
-        journal.append(&[large], true),
+        journal.append(&[large], Durability::Synced),
         Err(JournalError::Record(_))
     ));
-    journal.append(&[record(1)], true).unwrap();
+    journal.append(&[record(1)], Durability::Synced).unwrap();
     assert_eq!(open(&file).1.records, [record(1)]);
 }
 
@@ -86,7 +91,7 @@ fn a_failed_sync_is_final_until_the_file_is_opened_anew() {
         file.fail_sync(n);
         let mut promised = Vec::new();
         for number in 1..8 {
-            match journal.append(&[record(number)], true) {
+            match journal.append(&[record(number)], Durability::Synced) {
                 Ok(()) => promised.push(record(number)),
                 Err(error) => {
                     assert_eq!(promised.len(), n);
@@ -100,7 +105,7 @@ fn a_failed_sync_is_final_until_the_file_is_opened_anew() {
         assert!(matches!(journal.rewrite(&[]), Err(JournalError::Failed)));
         let (mut again, opened) = open(&file.after_power_cut(|_| false));
         assert_eq!((opened.records, opened.damaged), (promised, false));
-        again.append(&[record(9)], true).unwrap();
+        again.append(&[record(9)], Durability::Synced).unwrap();
     }
 }
 
@@ -120,11 +125,11 @@ fn a_full_disk_is_final_too() {
     let (file, mut journal) = fresh();
     file.fail_writes();
     assert!(matches!(
-        journal.append(&[record(1)], false),
+        journal.append(&[record(1)], Durability::Written),
         Err(JournalError::Write(_))
     ));
     assert!(matches!(
-        journal.append(&[record(1)], false),
+        journal.append(&[record(1)], Durability::Written),
         Err(JournalError::Failed)
     ));
 }
@@ -133,7 +138,7 @@ fn a_full_disk_is_final_too() {
 fn short_writes_are_carried_on() {
     let (file, mut journal) = fresh();
     file.limit_writes(5);
-    journal.append(&records(1..6), true).unwrap();
+    journal.append(&records(1..6), Durability::Synced).unwrap();
     assert_eq!(open(&file).1.records, records(1..6));
 }
 
@@ -152,7 +157,7 @@ fn a_file_of_something_else_is_damage_and_stays_as_it_is() {
     let (mut journal, opened) = open(&file);
     assert!(opened.damaged);
     assert!(matches!(
-        journal.append(&[record(1)], true),
+        journal.append(&[record(1)], Durability::Synced),
         Err(JournalError::Damaged)
     ));
     assert_eq!(file.bytes(), before);
@@ -177,34 +182,56 @@ fn a_file_cut_short_is_damage() {
     }
 }
 
+/// Every place of the half in use that holds anything.
+fn places(journal: &Journal<MemoryFile>) -> impl Iterator<Item = usize> {
+    let start = usize::try_from(journal.half.offset(journal.half_size)).unwrap();
+    let end = usize::try_from(journal.end).unwrap();
+    let seal = usize::try_from(SEAL_OFFSET).unwrap();
+    let records = usize::try_from(RECORDS_OFFSET).unwrap();
+    let parts = [0..64, seal..seal + 16, records..end];
+    parts.into_iter().flatten().map(move |place| start + place)
+}
+
 #[test]
-fn every_flipped_bit_below_the_synced_mark_is_noticed() {
+fn every_flipped_bit_of_what_was_sealed_is_noticed() {
     let (file, mut journal) = fresh();
-    for number in 1..4 {
-        journal.append(&[record(number)], true).unwrap();
-    }
-    let synced = journal.synced;
-    journal.append(&[record(4)], true).unwrap();
-    let start = journal.half.offset(journal.half_size);
-    let bytes = file.bytes();
-    for offset in start..start + synced {
+    journal.append(&[record(1)], Durability::Synced).unwrap();
+    journal.append(&[record(2)], Durability::Sealed).unwrap();
+    let sealed = file.after_power_cut(|_| false);
+    let bytes = sealed.bytes();
+    for place in places(&journal) {
         for bit in 0..8 {
             let mut flipped = bytes.clone();
-            flipped[usize::try_from(offset).unwrap()] ^= 1 << bit;
+            flipped[place] ^= 1 << bit;
             let (_, opened) = open(&MemoryFile::of(flipped));
-            // Padding carries nothing, so its damage harms nothing.
-            let harmless = opened.records == records(1..5) && opened.id == ID;
-            assert!(opened.damaged || harmless, "bit {bit} of byte {offset}");
+            // Padding carries nothing, and a seal alone only vouches: their damage loses nothing.
+            let harmless = opened.records == records(1..3) && opened.id == ID;
+            assert!(opened.damaged || harmless, "bit {bit} of byte {place}");
         }
+    }
+}
+
+#[test]
+fn a_lost_block_of_records_is_noticed_once_they_are_sealed() {
+    for (durability, is_noticed) in [(Durability::Synced, false), (Durability::Sealed, true)] {
+        let (file, mut journal) = fresh();
+        journal.append(&[record(1)], durability).unwrap();
+        let mut bytes = file.after_power_cut(|_| false).bytes();
+        let start = journal.half.offset(journal.half_size) + RECORDS_OFFSET;
+        let start = usize::try_from(start).unwrap();
+        bytes[start..start + 4096].fill(0xff);
+        let (_, opened) = open(&MemoryFile::of(bytes));
+        assert_eq!(opened.damaged, is_noticed, "{durability:?}");
+        assert_eq!(opened.records, Vec::<Vec<u8>>::new());
     }
 }
 
 #[test]
 fn a_torn_tail_is_cut_at_every_byte() {
     let (file, mut journal) = fresh();
-    journal.append(&records(1..3), true).unwrap();
+    journal.append(&records(1..3), Durability::Synced).unwrap();
     let start = usize::try_from(journal.half.offset(journal.half_size) + journal.end).unwrap();
-    journal.append(&[record(30)], false).unwrap();
+    journal.append(&[record(30)], Durability::Written).unwrap();
     let end = usize::try_from(journal.half.offset(journal.half_size) + journal.end).unwrap();
     let bytes = file.bytes();
     for cut in start..end {
@@ -223,7 +250,7 @@ fn a_power_cut_in_a_rewrite_leaves_the_old_records_or_the_new() {
     for kept in 0_u8..16 {
         for n in 0..3 {
             let (file, mut journal) = fresh();
-            journal.append(&records(1..3), true).unwrap();
+            journal.append(&records(1..3), Durability::Synced).unwrap();
             file.fail_sync(n);
             let before = file.after_power_cut(|_| true);
             assert!(journal.rewrite(&[record(9)]).is_err());
@@ -238,15 +265,23 @@ fn a_power_cut_in_a_rewrite_leaves_the_old_records_or_the_new() {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Append(Vec<u8>, bool),
+    Append(Vec<u8>, Durability),
     Rewrite,
     PowerCut(u64),
+}
+
+fn durability() -> impl Strategy<Value = Durability> {
+    prop_oneof![
+        Just(Durability::Written),
+        Just(Durability::Synced),
+        Just(Durability::Sealed),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let payload = proptest::collection::vec(any::<u8>(), 1..200);
     prop_oneof![
-        6 => (payload, any::<bool>()).prop_map(|(payload, sync)| Step::Append(payload, sync)),
+        6 => (payload, durability()).prop_map(|(payload, how)| Step::Append(payload, how)),
         1 => Just(Step::Rewrite),
         2 => any::<u64>().prop_map(Step::PowerCut),
     ]
@@ -263,10 +298,10 @@ proptest! {
         let (mut promised, mut written) = (Vec::new(), Vec::new());
         for step in steps {
             match step {
-                Step::Append(payload, sync) => {
-                    journal.append(std::slice::from_ref(&payload), sync).unwrap();
+                Step::Append(payload, durability) => {
+                    journal.append(std::slice::from_ref(&payload), durability).unwrap();
                     written.push(payload);
-                    if sync {
+                    if durability >= Durability::Synced {
                         promised = written.clone();
                     }
                 }

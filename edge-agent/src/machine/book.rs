@@ -7,13 +7,14 @@ use protocol::message::{Digest, LinkageOutcome, LinkageResult, PaymentMessage, Q
 use protocol::signed::Jws;
 
 use super::record::{IntentRecord, Mark, OrderRecord, Post, Posted, Record};
+use crate::rules::{Rule, Rules};
 
 /// Settled transactions that are remembered by id, so that a late question about them is answered
 /// `uncertain` and not "never saw it": a busy day at one terminal, 35 bytes each.
 pub(crate) const PRUNED_MAX: usize = 512;
 
 /// Everything that is known of one transaction.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Entry {
     /// Order in which transactions were first seen.
     pub(crate) serial: u64,
@@ -29,7 +30,7 @@ pub(crate) struct Entry {
     pub(crate) ended: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Done {
     pub(crate) outcome: LinkageOutcome,
     pub(crate) result: Jws<LinkageResult>,
@@ -37,8 +38,10 @@ pub(crate) struct Done {
 
 impl Entry {
     /// Whether any later permit is to be refused (R7).
-    pub(crate) const fn is_closed(&self) -> bool {
-        self.intent.is_some() || self.is_decided()
+    pub(crate) fn is_closed(&self, rules: &dyn Rules) -> bool {
+        (self.intent.is_some() && rules.holds(Rule::IntentRefusesLater))
+            || (self.done.is_some() && rules.holds(Rule::DoneRefusesLater))
+            || (self.tombstone && rules.holds(Rule::TombstoneRefusesLater))
     }
 
     /// Whether there is nothing more to come.
@@ -48,7 +51,10 @@ impl Entry {
 
     /// A payer who was never sent to pay needs no protection by the journal.
     const fn is_bare(&self) -> bool {
-        self.quote.is_none() && !self.is_closed() && self.receipt.is_none()
+        self.quote.is_none()
+            && self.intent.is_none()
+            && !self.is_decided()
+            && self.receipt.is_none()
     }
 }
 
@@ -61,7 +67,7 @@ pub(crate) enum Absent {
     Pruned,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Book {
     entries: BTreeMap<TransactionId, Entry>,
     outbox: BTreeMap<u64, Posted>,
@@ -93,8 +99,9 @@ impl Book {
         self.entries.get(&transaction)
     }
 
-    pub(crate) fn absent(&self, transaction: TransactionId) -> Absent {
-        if self.forgotten || self.pruned.contains(&transaction) {
+    pub(crate) fn absent(&self, transaction: TransactionId, rules: &dyn Rules) -> Absent {
+        let may_be_pruned = self.forgotten || self.pruned.contains(&transaction);
+        if may_be_pruned && rules.holds(Rule::PrunedIsUncertain) {
             Absent::Pruned
         } else {
             Absent::NeverSeen
@@ -119,7 +126,7 @@ impl Book {
         self.last_result
     }
 
-    pub(crate) fn apply(&mut self, record: &Record) {
+    pub(crate) fn apply(&mut self, record: &Record, rules: &dyn Rules) {
         match record {
             Record::Order(order) => {
                 let entry = self.enter(order.transaction);
@@ -148,11 +155,11 @@ impl Book {
             Record::Posted(posted) => self.post(posted),
             Record::Taken { sequence } => {
                 self.outbox.remove(sequence);
-                self.sweep();
+                self.sweep(rules);
             }
             Record::Acknowledged { through } => {
                 self.outbox.retain(|sequence, _| sequence > through);
-                self.sweep();
+                self.sweep(rules);
             }
             Record::Ended { transaction } => self.enter(*transaction).ended = true,
             Record::Settled { transaction } => self.settle(*transaction),
@@ -226,15 +233,17 @@ impl Book {
     }
 
     /// Orders that ended before paying go once the platform knows that they ended.
-    fn sweep(&mut self) {
+    fn sweep(&mut self, rules: &dyn Rules) {
         let outbox = &self.outbox;
+        let leaves_unsettled = !rules.holds(Rule::RecordsStayUntilSettled);
         self.entries.retain(|transaction, entry| {
             let waits = || {
                 outbox
                     .values()
                     .any(|posted| posted.transaction == Some(*transaction))
             };
-            !(entry.ended && entry.is_bare()) || waits()
+            let goes = (entry.ended && entry.is_bare()) || (leaves_unsettled && entry.is_decided());
+            !goes || waits()
         });
     }
 
@@ -287,6 +296,7 @@ mod tests {
 
     use super::*;
     use crate::machine::token::SessionToken;
+    use crate::rules::Sound;
 
     fn id(number: u16) -> TransactionId {
         let mut bytes = [0; 16];
@@ -299,6 +309,7 @@ mod tests {
             transaction: id(number),
             session: SessionId::from_random([1; 16]),
             token: SessionToken::from_random([2; 16]),
+            return_secret: None,
             nonce: Nonce::from_random([3; 16]),
         })
     }
@@ -328,7 +339,7 @@ mod tests {
 
     fn book(records: &[Record]) -> Book {
         let mut book = Book::new();
-        records.iter().for_each(|record| book.apply(record));
+        records.iter().for_each(|record| book.apply(record, &Sound));
         book
     }
 
@@ -359,9 +370,9 @@ mod tests {
     fn an_order_that_ended_before_paying_goes_with_its_acknowledgement() {
         let mut book = book(&[order(1), ended(1, 1)]);
         assert!(book.entry(id(1)).is_some());
-        book.apply(&Record::Acknowledged { through: 1 });
+        book.apply(&Record::Acknowledged { through: 1 }, &Sound);
         assert_eq!(book.entry(id(1)), None);
-        assert_eq!(book.absent(id(1)), Absent::NeverSeen);
+        assert_eq!(book.absent(id(1), &Sound), Absent::NeverSeen);
     }
 
     #[test]
@@ -372,17 +383,16 @@ mod tests {
             Record::Settled { transaction: id(1) },
         ]);
         assert_eq!(
-            (book.entry(id(1)), book.absent(id(1))),
+            (book.entry(id(1)), book.absent(id(1), &Sound)),
             (None, Absent::Pruned)
         );
-        assert_eq!(book.absent(id(2)), Absent::NeverSeen);
+        assert_eq!(book.absent(id(2), &Sound), Absent::NeverSeen);
         for number in 0..=u16::try_from(PRUNED_MAX).unwrap() {
-            book.apply(&Record::Settled {
-                transaction: id(1_000 + number),
-            });
+            let transaction = id(1_000 + number);
+            book.apply(&Record::Settled { transaction }, &Sound);
         }
         assert_eq!(
-            book.absent(id(2)),
+            book.absent(id(2), &Sound),
             Absent::Pruned,
             "older ids are forgotten"
         );

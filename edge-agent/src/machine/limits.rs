@@ -2,34 +2,34 @@
 
 use std::time::Duration;
 
-/// Defaults suit a gate with a payer standing before it.
+/// How long a terminal waits for what. Defaults suit a gate with a payer standing before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// Silence after which a phone that has not gone paying is gone: three refreshes of the page
     /// without JavaScript, and time to find one's glasses.
-    pub(crate) heartbeat: Duration,
+    pub heartbeat: Duration,
     /// Longest time from accepting to paying, heartbeat or not: the next phone waits.
-    pub(crate) lease_cap: Duration,
+    pub lease_cap: Duration,
     /// Wait for the quote: the platform's three tries of 5 s at the payment server.
-    pub(crate) quote_timeout: Duration,
+    pub quote_timeout: Duration,
     /// What a nonce lives longer than its order: the last query, the permit and its way down.
-    pub(crate) nonce_grace: Duration,
+    pub nonce_grace: Duration,
     /// Pause between two payment notices of one session: a hint more often than this helps nobody.
-    pub(crate) notice_interval: Duration,
+    pub notice_interval: Duration,
     /// Wait for the devices' word after switching; their own deadlines are far below it.
-    pub(crate) actuating_timeout: Duration,
+    pub actuating_timeout: Duration,
     /// Pause between two looks at the devices while nothing moves.
-    pub(crate) probe_interval: Duration,
+    pub probe_interval: Duration,
     /// Oldest look at the devices on which money is asked for: two missed looks.
-    pub(crate) probe_age_max: Duration,
+    pub probe_age_max: Duration,
     /// First pause before a message is sent again, doubled each time.
-    pub(crate) resend_first: Duration,
+    pub resend_first: Duration,
     /// Longest pause before a message is sent again.
-    pub(crate) resend_max: Duration,
+    pub resend_max: Duration,
     /// Pause between two health reports when nothing changes.
-    pub(crate) health_interval: Duration,
+    pub health_interval: Duration,
     /// How far off the wall clock may be, as the operator knows it.
-    pub(crate) clock_error: Duration,
+    pub clock_error: Duration,
 }
 
 impl Default for Limits {

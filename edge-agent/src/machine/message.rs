@@ -1,5 +1,7 @@
 //! What the machine says upwards, with its envelope.
 
+use std::hash::{Hash, Hasher};
+
 use protocol::codec::{self, CodecError, Envelope};
 use protocol::id::MessageId;
 use protocol::message::{
@@ -28,6 +30,13 @@ pub(crate) enum Body {
     Linkage(LinkageMessage),
     Health(Health),
     Config(ConfigReport),
+}
+
+impl Hash for Message {
+    /// The random id stands for the body.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.id, self.record).hash(state);
+    }
 }
 
 impl From<Post> for Body {

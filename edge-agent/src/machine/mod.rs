@@ -28,4 +28,4 @@ pub(crate) use terminal::{
 };
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -11,13 +11,13 @@ use super::limits::Limits;
 /// Doublings of the first pause; the longest pause is reached long before.
 const DOUBLINGS_MAX: u32 = 16;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Outbox {
     waiting: BTreeMap<u64, Due>,
     is_connected: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Due {
     at: Tick,
     sent: u32,

@@ -11,8 +11,10 @@ use protocol::message::{DEVICES_MAX, Ground, Permit, Quote, RefusalReason};
 use protocol::signed::{Audience, Jws, Keyring, Refusal, Verified};
 use protocol::time::Tick;
 
+use crate::rules::{Rule, Rules};
+
 /// An open request: a nonce that was told to the platform and has not been used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Request {
     pub(crate) transaction: TransactionId,
     pub(crate) session: SessionId,
@@ -31,6 +33,7 @@ impl Request {
 /// What a permit is judged by.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts<'a> {
+    pub(crate) rules: &'static dyn Rules,
     pub(crate) journal: JournalId,
     /// Devices that are attached here.
     pub(crate) devices: &'a BTreeSet<DeviceId>,
@@ -61,7 +64,8 @@ pub(crate) fn decide(
     facts: Facts<'_>,
     now: Tick,
 ) -> Result<(), RefusalReason> {
-    if permit.journal != facts.journal {
+    let rules = facts.rules;
+    if permit.journal != facts.journal && rules.holds(Rule::OtherJournalIsUncertain) {
         return Err(RefusalReason::NonceMismatch);
     }
     if facts.is_closed {
@@ -70,16 +74,17 @@ pub(crate) fn decide(
     let request = facts.request.ok_or(RefusalReason::NonceUnknown)?;
     if (request.nonce, request.transaction, request.session)
         != (permit.nonce, permit.transaction, permit.session)
+        && rules.holds(Rule::NonceKnown)
     {
         return Err(RefusalReason::NonceMismatch);
     }
-    if !is_alive(request, now) {
+    if !is_alive(request, now) && rules.holds(Rule::AliveAtPermit) {
         return Err(RefusalReason::NonceExpired);
     }
     if !are_known(&permit.devices, facts.devices) {
         return Err(RefusalReason::DevicesUnknown);
     }
-    if !fits(&permit.ground, facts.quote) {
+    if !fits(&permit.ground, facts.quote) && rules.holds(Rule::GroundFitsQuote) {
         return Err(RefusalReason::GroundMismatch);
     }
     if !facts.is_journal_ready {

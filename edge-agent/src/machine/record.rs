@@ -1,5 +1,7 @@
 //! What the journal remembers. The journal stores bytes; what they mean is said here.
 
+use std::hash::{Hash, Hasher};
+
 use protocol::id::{DeviceId, MessageId, Nonce, SessionId, TransactionId};
 use protocol::message::{
     Digest, LinkageMessage, LinkageOutcome, LinkageResult, PaymentMessage, Quote, Receipt,
@@ -9,10 +11,10 @@ use protocol::signed::Jws;
 use protocol::time::Utc;
 use serde::{Deserialize, Serialize};
 
-use super::token::SessionToken;
+use super::token::{ReturnSecret, SessionToken};
 
 /// One fact, written once and never changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "content", rename_all = "snake_case")]
 pub(crate) enum Record {
     /// A sale was begun; before its order request was sent.
@@ -55,15 +57,18 @@ pub(crate) enum Record {
     Mark(Mark),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct OrderRecord {
     pub(crate) transaction: TransactionId,
     pub(crate) session: SessionId,
     pub(crate) token: SessionToken,
+    /// Absent in records of before there was one: then no return is believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) return_secret: Option<ReturnSecret>,
     pub(crate) nonce: Nonce,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct IntentRecord {
     pub(crate) transaction: TransactionId,
     pub(crate) session: SessionId,
@@ -93,7 +98,7 @@ pub(crate) enum Post {
     Linkage(LinkageMessage),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Mark {
     pub(crate) next_sequence: u64,
     /// Settled transactions, oldest first.
@@ -101,6 +106,13 @@ pub(crate) struct Mark {
     /// Even older ones are not remembered: an unknown transaction may be one of them.
     pub(crate) forgotten: bool,
     pub(crate) last_result: Option<Digest>,
+}
+
+impl Hash for Posted {
+    /// The random id stands for the body.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.sequence, self.id).hash(state);
+    }
 }
 
 impl Record {

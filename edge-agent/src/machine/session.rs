@@ -17,11 +17,11 @@ use protocol::signed::Verified;
 use protocol::time::Tick;
 
 use super::limits::{Limits, NOTICES_MAX};
-use super::token::SessionToken;
+use super::token::{ReturnSecret, SessionToken};
 use super::view::{NotConfirmedReason, StoredReceipt, View};
 
 /// What a session wants to be told to the platform.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Output {
     /// The payer says that it has paid.
     Notice,
@@ -31,7 +31,7 @@ pub(crate) enum Output {
     Ended(EndReason),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum State {
     Leased,
     Quoting { until: Tick },
@@ -51,11 +51,13 @@ pub(crate) enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Conflict;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) token: SessionToken,
     pub(crate) transaction: Option<TransactionId>,
+    /// What the payment server's redirect back proves itself by.
+    pub(crate) return_secret: Option<ReturnSecret>,
     pub(crate) quote: Option<Box<Verified<Quote>>>,
     pub(crate) receipt: Option<Box<StoredReceipt>>,
     pub(crate) state: State,
@@ -81,6 +83,7 @@ impl Session {
             id,
             token,
             transaction: None,
+            return_secret: None,
             quote: None,
             receipt: None,
             state: State::Leased,

@@ -1,5 +1,7 @@
 //! What the payer's page shows. The machine says it, the page renders it and decides nothing.
 
+use std::hash::{Hash, Hasher};
+
 use protocol::message::{
     Item, LinkageOutcome, Merchant, OffReason, Payee, Place, Quote, Receipt, Standing,
 };
@@ -92,7 +94,7 @@ pub(crate) enum View {
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "content", rename_all = "snake_case")]
 pub(crate) enum NotConfirmedReason {
     /// The platform withdrew the request.
@@ -109,4 +111,10 @@ pub(crate) struct StoredReceipt {
     pub(crate) receipt: Receipt,
     /// JWS compact form, for the payer to keep and check.
     pub(crate) signed: String,
+}
+
+impl Hash for StoredReceipt {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.signed.hash(state);
+    }
 }

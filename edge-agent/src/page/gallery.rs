@@ -13,11 +13,16 @@ use protocol::time::Utc;
 use super::layout::{Frame, Screen, document};
 use super::{landing, screen};
 use crate::desk::{
-    Landing, LandingState, NotConfirmedReason, SessionToken, Shop, StoredReceipt, View,
+    Landing, LandingState, NotConfirmedReason, ReturnSecret, SessionToken, Shop, StoredReceipt,
+    View,
 };
 
 pub(super) fn token() -> SessionToken {
     SessionToken::from_random([0xA5; 16])
+}
+
+pub(super) fn return_secret() -> ReturnSecret {
+    ReturnSecret::from_random([0xC3; 16])
 }
 
 pub(super) fn transaction() -> TransactionId {

@@ -10,7 +10,7 @@
 //! | `POST /s/{token}/choose`, `/cancel`, `/pay` | what the payer does |
 //! | `GET /s/{token}/events` | one event per change |
 //! | `GET /s/{token}/receipt.json` | the signed receipt, to keep |
-//! | `GET /return/{transaction}` | where the payment server sends the payer back to |
+//! | `GET /return/{transaction}/{secret}` | where the payment server sends the payer back to |
 
 mod events;
 mod form;
@@ -94,7 +94,7 @@ pub(crate) fn router(desk: Desk, shutdown: CancellationToken) -> Router {
         .route("/s/{token}/pay", post(routes::pay))
         .route("/s/{token}/events", get(routes::events))
         .route("/s/{token}/receipt.json", get(routes::receipt))
-        .route("/return/{transaction}", get(routes::returned))
+        .route("/return/{transaction}/{secret}", get(routes::returned))
         .fallback(routes::no_page)
         .method_not_allowed_fallback(routes::wrong_method)
         .layer(map_response(async |response| headers::set(response)))

@@ -6,7 +6,6 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use protocol::id::TransactionId;
 use serde::{Deserialize, Serialize};
 
 use super::layout::{Frame, Screen, document};
@@ -92,12 +91,12 @@ pub(super) async fn pay(State(page): State<Page>, Path(token): Path<String>) -> 
 
 pub(super) async fn returned(
     State(page): State<Page>,
-    Path(transaction): Path<String>,
+    Path((transaction, secret)): Path<(String, String)>,
 ) -> Response {
-    let Ok(transaction) = transaction.parse::<TransactionId>() else {
+    let (Ok(transaction), Ok(secret)) = (transaction.parse(), secret.parse()) else {
         return page.problem(problem::gone()).await;
     };
-    match page.desk.returned(transaction).await {
+    match page.desk.returned(transaction, secret).await {
         Ok(token) => see_session(&token),
         Err(DeskError::Unavailable { reason }) => page.problem(problem::unavailable(&reason)).await,
         Err(_) => page.problem(problem::gone()).await,

@@ -187,8 +187,8 @@ fn answer_call(call: Call, script: &Script) -> String {
             let result = known(token).and_then(|()| script.pay.clone());
             ("pay".to_owned(), reply.send(result).is_ok())
         }
-        Call::Returned(transaction, reply) => {
-            let ours = transaction == gallery::transaction();
+        Call::Returned(names, reply) => {
+            let ours = names == (gallery::transaction(), gallery::return_secret());
             let result = ours.then(gallery::token).ok_or(DeskError::NotFound);
             ("returned".to_owned(), reply.send(result).is_ok())
         }
@@ -200,6 +200,10 @@ fn answer_call(call: Call, script: &Script) -> String {
 fn told(lines: &[ItemLine]) -> String {
     let line = |line: &ItemLine| format!("{}x{}", line.quantity, line.item);
     lines.iter().map(line).collect::<Vec<_>>().join(" ")
+}
+
+fn return_path(secret: &str) -> String {
+    format!("/return/{}/{secret}", gallery::transaction())
 }
 
 fn choosing() -> View {
@@ -272,7 +276,7 @@ async fn every_answer_carries_the_same_strict_headers() {
         "/",
         &session(),
         "/nowhere",
-        "/return/1",
+        "/return/1/2",
         &format!("{}/receipt.json", session()),
     ];
     for path in paths {
@@ -360,7 +364,7 @@ async fn what_the_payer_does_reaches_the_desk_and_leads_on() {
     let paying = terminal.post(&format!("{here}/pay"), "").await;
     assert_eq!(paying.redirect(), (303, Some(PAY_URL)));
     let back = terminal
-        .get(&format!("/return/{}", gallery::transaction()))
+        .get(&return_path(&gallery::return_secret().to_string()))
         .await;
     assert_eq!(back.redirect(), (303, Some(here.as_str())));
     let cancelled = terminal.post(&format!("{here}/cancel"), "").await;
@@ -438,7 +442,8 @@ async fn a_stranger_finds_no_session() {
     for path in [
         format!("/s/{other}"),
         "/s/1".to_owned(),
-        format!("/return/{other}"),
+        return_path(other),
+        format!("/return/{other}/{}", gallery::return_secret()),
     ] {
         let answer = terminal.get(&path).await;
         assert_eq!(answer.status, 404, "{path}");

@@ -8,7 +8,6 @@ use protocol::topic::Topic;
 use tokio::sync::mpsc;
 
 use super::{Done, Run};
-use crate::machine::Ticket;
 use crate::machine::message::Message;
 use crate::metrics;
 
@@ -26,14 +25,14 @@ impl Run<'_> {
     }
 
     pub(super) fn switch(
-        &self,
+        &mut self,
         transaction: TransactionId,
         devices: Vec<DeviceId>,
         not_after: Tick,
     ) {
         let (panel, done) = (Arc::clone(&self.shell.panel), self.done.clone());
         let clock = self.shell.clock.clone();
-        tokio::spawn(async move {
+        self.switching.spawn(async move {
             let start = clock.now().tick;
             let results = panel.switch_on_until(&devices, Some(not_after)).await;
             metrics::switched(clock.now().tick.since(start));
@@ -53,7 +52,7 @@ impl Run<'_> {
     }
 
     /// A config that can't be kept is used all the same: it is signed, and the next start asks.
-    pub(super) fn store(&self, ticket: Ticket, config: &str) {
+    pub(super) fn store(&self, config: &str) {
         let path = self.shell.identity.config.site_config_path();
         let (done, text) = (self.done.clone(), format!("{config}\n"));
         tokio::spawn(async move {
@@ -64,7 +63,7 @@ impl Run<'_> {
                 Ok(Err(error)) => tracing::warn!(path = name, %error, "can't keep the site config"),
                 Err(error) => tracing::warn!(%error, "can't keep the site config"),
             }
-            tell(&done, Done::Stored(ticket)).await;
+            tell(&done, Done::Stored).await;
         });
     }
 }

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::journal::{DiskFile, Journal, JournalError, Opened};
 use crate::machine::record::Record;
 use crate::machine::{Recovered, Setup, Terminal};
+use crate::rules::Sound;
 
 /// Who this terminal is, also when the journal has to be opened anew.
 #[derive(Debug)]
@@ -53,6 +54,7 @@ impl Identity {
             page_url: self.page_url.clone(),
             devices,
             limits: self.config.limits(),
+            rules: &Sound,
         }
     }
 

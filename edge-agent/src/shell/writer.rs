@@ -7,7 +7,7 @@ use process::clock::Clock;
 use protocol::id::JournalId;
 use tokio::sync::mpsc;
 
-use crate::journal::{DiskFile, Journal, JournalError, Opened};
+use crate::journal::{DiskFile, Durability, Journal, JournalError, Opened};
 use crate::machine::Ticket;
 use crate::machine::record::Record;
 use crate::metrics;
@@ -21,7 +21,7 @@ pub(super) enum Job {
     Append {
         ticket: Ticket,
         records: Vec<Record>,
-        sync: bool,
+        durability: Durability,
     },
     Rewrite {
         records: Vec<Record>,
@@ -121,11 +121,11 @@ fn carry_out(
         Job::Append {
             ticket,
             records,
-            sync,
+            durability,
         } => {
             let start = clock.now().tick;
-            journal.append(&encoded(&records), sync)?;
-            if sync {
+            journal.append(&encoded(&records), durability)?;
+            if durability >= Durability::Synced {
                 metrics::journal_synced(clock.now().tick.since(start));
             }
             Ok(Some(ticket))

@@ -118,7 +118,7 @@ pub struct LinkageResult {
 }
 
 /// The result as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum LinkageOutcome {
     /// The deciding device moved.

@@ -10,12 +10,14 @@ use protocol::time::{Now, Tick};
 
 use super::{After, CallId, JournalState, Output, Terminal};
 use crate::desk::DeskError;
+use crate::journal::Durability;
 use crate::machine::event::Event;
 use crate::machine::permit::Request;
 use crate::machine::record::{OrderRecord, Post, Posted, Record};
 use crate::machine::session::{Conflict, Session, State};
-use crate::machine::token::SessionToken;
+use crate::machine::token::{ReturnSecret, SessionToken};
 use crate::machine::view::{Landing, LandingState, Shop, View};
+use crate::rules::Rule;
 
 impl Terminal {
     pub(crate) fn landing(&self, now: Now) -> Landing {
@@ -27,9 +29,15 @@ impl Terminal {
             None => LandingState::Free,
         };
         Landing {
-            shop: self.config.as_deref().map(shop),
+            shop: self.config.as_deref().map(|config| shop(config)),
             state,
         }
+    }
+
+    /// The transaction of a session, once there is one.
+    pub(crate) fn transaction_of(&self, token: SessionToken) -> Option<TransactionId> {
+        let mut sessions = self.sessions.values();
+        sessions.find(|session| session.token == token)?.transaction
     }
 
     /// Why nothing can be sold now, if so.
@@ -43,7 +51,7 @@ impl Terminal {
         now: Now,
         entropy: &mut dyn Entropy,
     ) -> Result<SessionToken, DeskError> {
-        if self.is_leased() {
+        if self.is_leased() && self.holds(Rule::OneLease) {
             return Err(DeskError::Busy);
         }
         self.check_available(now.tick)?;
@@ -108,7 +116,9 @@ impl Terminal {
             born_at: now.tick,
             lifetime,
         };
-        let order = self.order_request(&request, (charge, bill.amount, version), now);
+        let return_secret = ReturnSecret::from_random(entropy.bytes());
+        let bill = (charge, bill.amount, version);
+        let order = self.order_request((&request, return_secret), bill, now);
         let signed = sign(&self.setup.key, &order).map_err(|error| DeskError::Choice {
             reason: error.to_string(),
         })?;
@@ -118,7 +128,7 @@ impl Terminal {
             now,
             entropy,
         );
-        self.begin_order((token, request), posted, now)
+        self.begin_order((token, return_secret), request, posted, now)
     }
 
     pub(crate) fn handle_cancel(
@@ -151,15 +161,19 @@ impl Terminal {
         self.pump(now);
     }
 
-    /// The payment server sent the browser back.
+    /// The payment server sent the browser back, to the address that came with the order.
     pub(crate) fn handle_returned(
         &mut self,
-        transaction: TransactionId,
+        (transaction, secret): (TransactionId, ReturnSecret),
         now: Now,
         entropy: &mut dyn Entropy,
     ) -> Result<SessionToken, DeskError> {
         let limits = self.setup.limits.clone();
+        let is_any = !self.holds(Rule::ReturnNeedsSecret);
         let session = self.session_of(transaction).ok_or(DeskError::NotFound)?;
+        if session.return_secret != Some(secret) && !is_any {
+            return Err(DeskError::NotFound);
+        }
         session.handle_returned(now.tick, &limits);
         let (id, token) = (session.id, session.token);
         self.after_session(id, now, entropy);
@@ -197,7 +211,7 @@ impl Terminal {
         if !self.are_devices_ready(&config.devices, now) {
             return Some("The device that would serve you does not answer now.");
         }
-        if !self.has_room_for_a_sale() {
+        if !self.has_room_for_a_sale() && self.holds(Rule::RoomBeforeSale) {
             return Some("This terminal waits for its payment service to settle earlier sales.");
         }
         None
@@ -224,7 +238,7 @@ impl Terminal {
                 transaction: quote.transaction,
                 quote: quote.jws().clone(),
             };
-            self.write(vec![record], true, vec![after])
+            self.write(vec![record], Durability::Synced, vec![after])
                 .map_err(|_| closed())?;
         } else {
             self.once_written(after);
@@ -239,7 +253,8 @@ impl Terminal {
 
     fn begin_order(
         &mut self,
-        (token, request): (SessionToken, Request),
+        (token, return_secret): (SessionToken, ReturnSecret),
+        request: Request,
         posted: Posted,
         now: Now,
     ) -> Result<(), DeskError> {
@@ -249,15 +264,18 @@ impl Terminal {
             transaction,
             session: request.session,
             token,
+            return_secret: Some(return_secret),
             nonce: request.nonce,
         };
         let queue = After::Queue(posted.sequence);
         let records = vec![Record::Order(order), Record::Posted(posted)];
-        self.write(records, false, vec![queue])
+        self.write(records, Durability::Written, vec![queue])
             .map_err(|_| closed())?;
-        self.session(token)?
+        let session = self.session(token)?;
+        session
             .handle_order(transaction, (now.tick, &limits), request.dies_at())
             .map_err(conflict)?;
+        session.return_secret = Some(return_secret);
         self.requests.insert(transaction, request);
         self.note(Event::OrderRequested { transaction });
         self.changes += 1;
@@ -266,7 +284,7 @@ impl Terminal {
 
     fn order_request(
         &self,
-        request: &Request,
+        (request, return_secret): (&Request, ReturnSecret),
         (charge, amount, tariff_version): (Charge, Money, Digest),
         now: Now,
     ) -> OrderRequest {
@@ -283,7 +301,10 @@ impl Terminal {
             amount,
             tariff_version,
             payer: None,
-            return_url: format!("{}/return/{}", self.setup.page_url, request.transaction),
+            return_url: format!(
+                "{}/return/{}/{return_secret}",
+                self.setup.page_url, request.transaction
+            ),
             requested_at: now.utc,
             clock_error_ms: self.clock_error_ms(),
         }

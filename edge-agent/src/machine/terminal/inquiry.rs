@@ -6,11 +6,13 @@ use protocol::signed::{Jws, Verified, sign, verify};
 use protocol::time::Now;
 
 use super::{After, DeliveryId, JournalState, Terminal};
+use crate::journal::Durability;
 use crate::machine::book::Absent;
 use crate::machine::event::Event;
 use crate::machine::message::{Body, Message};
 use crate::machine::record::Record;
 use crate::machine::view::NotConfirmedReason;
+use crate::rules::Rule;
 
 impl Terminal {
     pub(super) fn handle_inquiry(
@@ -30,17 +32,24 @@ impl Terminal {
         let Some(answer) = self.answer(&inquiry, finding, now, entropy) else {
             return self.refuse(delivery, "inquiry", "too_long");
         };
-        if known.is_some() {
+        if known.is_some() || !self.holds(Rule::TombstoneBeforeNeverSaw) {
             // Not before what it says is on the disk.
             self.once_written(After::Send(answer));
             return self.once_written(After::Acknowledge(delivery));
         }
         let after = vec![After::Send(answer), After::Acknowledge(delivery)];
         let tombstone = Record::Tombstone { transaction };
-        if self.write(vec![tombstone], true, after).is_err() {
+        let durability = if self.holds(Rule::TombstoneSyncedFirst) {
+            Durability::Synced
+        } else {
+            Durability::Written
+        };
+        if self.write(vec![tombstone], durability, after).is_err() {
             return self.refuse(delivery, "inquiry", "journal");
         }
-        self.requests.remove(&transaction);
+        if self.holds(Rule::TombstoneRefusesLater) {
+            self.requests.remove(&transaction);
+        }
         if let Some(session) = self.session_of(transaction) {
             session.handle_withdrawn(NotConfirmedReason::Withdrawn);
             self.changes += 1;
@@ -67,7 +76,7 @@ impl Terminal {
 
     fn find(&self, inquiry: &Inquiry) -> Option<Finding> {
         let lost = Some(Finding::Uncertain(UncertainReason::JournalLost));
-        if inquiry.journal != self.room.id {
+        if inquiry.journal != self.room.id && self.holds(Rule::OtherJournalIsUncertain) {
             return lost;
         }
         let transaction = inquiry.transaction;
@@ -83,7 +92,7 @@ impl Terminal {
                     return Some(Finding::Tombstone);
                 }
             }
-            None if self.book.absent(transaction) == Absent::Pruned => return lost,
+            None if self.absent(transaction) == Absent::Pruned => return lost,
             None => {}
         }
         // What is missing from a damaged journal says nothing.

@@ -9,13 +9,15 @@ use protocol::signed::{Jws, Verified, sign};
 use protocol::time::{Now, Tick};
 
 use super::{After, DeliveryId, JournalState, NotWritten, Output, Terminal};
+use crate::journal::Durability;
 use crate::machine::event::Event;
 use crate::machine::limits::UNDECIDED_BYTES;
 use crate::machine::permit::{self, Facts, Request};
 use crate::machine::record::{IntentRecord, Post, Record};
+use crate::rules::{Rule, Rules};
 
 /// A permit that was accepted and has no result yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Action {
     request: Request,
     pub(super) devices: Vec<DeviceId>,
@@ -56,7 +58,7 @@ impl Terminal {
         entropy: &mut dyn Entropy,
     ) {
         if let Some(action) = self.actions.remove(&transaction) {
-            let outcome = outcome_of(&devices);
+            let outcome = outcome_of(&devices, self.setup.rules);
             self.finish(&action, outcome, devices, now, entropy);
         }
         self.pump(now);
@@ -67,7 +69,7 @@ impl Terminal {
         let Some(action) = self.actions.get(&transaction).cloned() else {
             return;
         };
-        if !permit::is_alive(&action.request, now.tick) {
+        if !permit::is_alive(&action.request, now.tick) && self.holds(Rule::AliveAfterSync) {
             self.actions.remove(&transaction);
             let reason = RefusalReason::NonceExpired;
             self.note(Event::PermitRefused {
@@ -82,11 +84,16 @@ impl Terminal {
             let running = (transaction, now.tick + on_max);
             self.running.insert(device.clone(), running);
         }
+        // Nothing begins once the result was given up: it would move after a refund.
+        let not_after = action.request.dies_at().min(action.until);
         self.outputs.push_back(Output::Switch {
             transaction,
             devices: action.devices,
-            // Nothing begins once the result was given up: it would move after a refund.
-            not_after: action.request.dies_at().min(action.until),
+            not_after: if self.holds(Rule::DeadlineGoesAlong) {
+                not_after
+            } else {
+                Tick::from_millis(u64::MAX)
+            },
         });
     }
 
@@ -101,7 +108,11 @@ impl Terminal {
             if let Some(action) = self.actions.remove(&transaction) {
                 let reason = UncertainReason::WriteInterrupted;
                 let devices = uncertain(&action.devices);
-                let outcome = LinkageOutcome::Uncertain { reason };
+                let outcome = if self.holds(Rule::SilenceIsUncertain) {
+                    LinkageOutcome::Uncertain { reason }
+                } else {
+                    LinkageOutcome::Failed
+                };
                 self.finish(&action, outcome, devices, now, entropy);
             }
         }
@@ -132,8 +143,10 @@ impl Terminal {
         let posted = self.posted(Some(transaction), message, now, entropy);
         after.push(After::Queue(posted.sequence));
         records.push(Record::Posted(posted));
-        self.write(records, true, after)?;
-        self.requests.remove(&transaction);
+        self.write(records, Durability::Synced, after)?;
+        if self.holds(Rule::DoneRefusesLater) {
+            self.requests.remove(&transaction);
+        }
         self.note(Event::Decided {
             transaction,
             outcome,
@@ -166,20 +179,28 @@ impl Terminal {
     fn facts<'a>(&'a self, permit: &Permit) -> Facts<'a> {
         let transaction = permit.transaction;
         let requests = &mut self.requests.values();
+        let request = if self.holds(Rule::NonceKnown) {
+            requests.find(|request| request.nonce == permit.nonce)
+        } else {
+            self.requests.get(&transaction)
+        };
         let session = self.sessions.values();
         let mut session = session.filter(|session| session.transaction == Some(transaction));
         let room = self.room.capacity.saturating_sub(self.room.used);
         Facts {
+            rules: self.setup.rules,
             journal: self.room.id,
             devices: &self.attached,
-            request: requests.find(|request| request.nonce == permit.nonce),
+            request,
             quote: session
                 .next()
                 .and_then(|session| session.quote.as_deref())
                 .map(|quote| &**quote),
             is_closed: self.is_closed(transaction),
             is_journal_ready: self.room.state == JournalState::Ready
-                && (room >= UNDECIDED_BYTES || self.has_room_to_act()),
+                && (room >= UNDECIDED_BYTES
+                    || self.has_room_to_act()
+                    || !self.holds(Rule::RoomBeforeSale)),
         }
     }
 
@@ -206,8 +227,15 @@ impl Terminal {
             permit: permit.jws().digest(),
         }));
         let after = vec![After::Acknowledge(delivery), After::Act(transaction)];
-        self.write(records, true, after)?;
-        self.requests.remove(&transaction);
+        let durability = if self.holds(Rule::IntentSyncedFirst) {
+            Durability::Sealed
+        } else {
+            Durability::Written
+        };
+        self.write(records, durability, after)?;
+        if self.holds(Rule::IntentRefusesLater) {
+            self.requests.remove(&transaction);
+        }
         let action = Action {
             request,
             devices: permit.devices.clone(),
@@ -276,12 +304,18 @@ pub(super) fn uncertain(devices: &[DeviceId]) -> Vec<DeviceResult> {
 }
 
 /// The first device decides; service in part is for a person to judge (R8).
-fn outcome_of(devices: &[DeviceResult]) -> LinkageOutcome {
+fn outcome_of(devices: &[DeviceResult], rules: &dyn Rules) -> LinkageOutcome {
     let all_done = devices
         .iter()
         .all(|result| result.outcome == DeviceOutcome::Done);
     match devices.first().map(|result| result.outcome) {
         None | Some(DeviceOutcome::Done) if all_done => LinkageOutcome::Done,
+        Some(DeviceOutcome::Uncertain) if !rules.holds(Rule::NoFeedbackIsUncertain) => {
+            LinkageOutcome::Failed
+        }
+        Some(DeviceOutcome::Failed) if !rules.holds(Rule::PartIsUncertain) => {
+            LinkageOutcome::Failed
+        }
         Some(DeviceOutcome::Uncertain) => LinkageOutcome::Uncertain {
             reason: UncertainReason::NoFeedback,
         },

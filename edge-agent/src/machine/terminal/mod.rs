@@ -1,6 +1,7 @@
 //! The whole terminal: sessions, permits, journal index and outbox, and what they tell each other.
 
 mod desk;
+mod fingerprint;
 mod inquiry;
 mod linkage;
 mod recovery;
@@ -20,7 +21,7 @@ use protocol::signed::{Audience, Jws, Keyring, SigningKey, Verified};
 use protocol::time::{Now, Tick};
 use protocol::topic::{Down, TerminalName};
 
-use super::book::Book;
+use super::book::{Absent, Book};
 use super::event::Event;
 use super::limits::{Limits, SALE_BYTES, SESSIONS_MAX, UNDECIDED_BYTES};
 use super::message::Message;
@@ -29,11 +30,16 @@ use super::permit::Request;
 use super::record::Record;
 use super::session::Session;
 use crate::desk::DeskError;
-use crate::journal::frame_size;
+use crate::journal::{Durability, frame_size};
+use crate::rules::{Rule, Rules};
 use linkage::Action;
+use site::PendingConfig;
 
-/// Names one write of the journal, or one of the cached config.
-pub(crate) type Ticket = u64;
+/// Names one write of the journal. Nothing else has one, so that what waits for the journal can't
+/// wait for another file by mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Ticket(u64);
+
 /// Names a delivery that waits for its acknowledgement.
 pub(crate) type DeliveryId = u64;
 /// Names a call of the page that waits for its answer.
@@ -54,6 +60,8 @@ pub(crate) struct Setup {
     /// What is attached, and how long each may stay on.
     pub(crate) devices: BTreeMap<DeviceId, Duration>,
     pub(crate) limits: Limits,
+    /// The guards that stand: all, outside of tests.
+    pub(crate) rules: &'static dyn Rules,
 }
 
 /// What was found on the disk.
@@ -80,19 +88,18 @@ pub(crate) struct Inbound<'p> {
 /// What the shell shall do, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// Append, sync if asked, then [`Terminal::handle_written`].
+    /// Append, as durable as asked, then [`Terminal::handle_written`].
     Journal {
         ticket: Ticket,
         records: Vec<Record>,
-        sync: bool,
+        durability: Durability,
     },
     /// Replace the journal's content, synced.
     Compact {
         records: Vec<Record>,
     },
-    /// Keep the config for the next start, then [`Terminal::handle_written`].
+    /// Keep the config for the next start, then [`Terminal::handle_config_stored`].
     StoreConfig {
-        ticket: Ticket,
         config: Jws<SiteConfig>,
     },
     Send(Message),
@@ -117,7 +124,7 @@ pub(crate) enum Output {
 }
 
 /// What follows once a write is done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum After {
     Acknowledge(DeliveryId),
     /// First sending of a message in the outbox.
@@ -125,10 +132,11 @@ enum After {
     Send(Message),
     Act(TransactionId),
     PayUrl(CallId, SessionId),
-    ConfigStored,
+    /// Hello, if the connection of this number is still there.
+    Greet(u64),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum JournalState {
     Ready,
     /// A write or sync failed; the shell opens it anew and builds another terminal.
@@ -140,7 +148,7 @@ enum JournalState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct NotWritten;
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 struct Room {
     id: JournalId,
     state: JournalState,
@@ -148,19 +156,24 @@ struct Room {
     used: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Terminal {
-    setup: Setup,
+    setup: Arc<Setup>,
     audience: Audience,
     attached: BTreeSet<DeviceId>,
     book: Book,
     room: Room,
     tickets: BTreeMap<Ticket, Vec<After>>,
-    next_ticket: Ticket,
+    next_ticket: u64,
     outbox: Outbox,
-    config: Option<Verified<SiteConfig>>,
-    pending_config: Option<Verified<SiteConfig>>,
+    config: Option<Arc<Verified<SiteConfig>>>,
+    storing: Option<PendingConfig>,
+    /// What came meanwhile, the newest: one file is written by one writer.
+    next_config: Option<PendingConfig>,
+    /// Connected, and hello was said.
     is_connected: bool,
+    /// Counts connections and their ends.
+    connection: u64,
     sessions: BTreeMap<SessionId, Session>,
     requests: BTreeMap<TransactionId, Request>,
     actions: BTreeMap<TransactionId, Action>,
@@ -227,7 +240,7 @@ impl Terminal {
                 After::Send(message) => self.outputs.push_back(Output::Send(message)),
                 After::Act(transaction) => self.act(transaction, now, entropy),
                 After::PayUrl(call, session) => self.answer_pay_url(call, session),
-                After::ConfigStored => self.apply_config(now, entropy),
+                After::Greet(connection) => self.greet_if(connection, now, entropy),
             }
         }
         self.pump(now);
@@ -235,10 +248,11 @@ impl Terminal {
 
     /// A write or a sync failed: nothing is sold, switched or promised any more. What was waiting
     /// for the journal never happens.
-    pub(crate) fn handle_journal_failed(&mut self) {
+    pub(crate) fn handle_journal_failed(&mut self, now: Now, entropy: &mut dyn Entropy) {
         self.room.state = JournalState::Failed;
         self.tickets.clear();
         self.changes += 1;
+        self.report_health(now, entropy);
     }
 
     pub(crate) fn handle_probed(
@@ -256,7 +270,7 @@ impl Terminal {
     fn write(
         &mut self,
         records: Vec<Record>,
-        sync: bool,
+        durability: Durability,
         after: Vec<After>,
     ) -> Result<(), NotWritten> {
         if self.room.state != JournalState::Ready {
@@ -268,18 +282,29 @@ impl Terminal {
         }
         self.room.used += size;
         for record in &records {
-            self.book.apply(record);
+            self.book.apply(record, self.setup.rules);
         }
         let book = &self.book;
         self.outbox
             .retain(|sequence| book.posted(sequence).is_some());
+        let after = self.held_back(after);
         let ticket = self.ticket(after);
         self.outputs.push_back(Output::Journal {
             ticket,
             records,
-            sync,
+            durability,
         });
         Ok(())
+    }
+
+    /// What really waits for the write.
+    fn held_back(&mut self, mut after: Vec<After>) -> Vec<After> {
+        if !self.holds(Rule::AcknowledgeAfterJournal) {
+            let is_early = |after: &mut After| matches!(after, After::Acknowledge(_));
+            let early = after.extract_if(.., is_early).collect::<Vec<_>>();
+            early.into_iter().for_each(|early| self.at_once(early));
+        }
+        after
     }
 
     fn compact(&mut self, wanted: u64) -> Result<(), NotWritten> {
@@ -295,7 +320,7 @@ impl Terminal {
     }
 
     fn ticket(&mut self, after: Vec<After>) -> Ticket {
-        let ticket = self.next_ticket;
+        let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.tickets.insert(ticket, after);
         ticket
@@ -305,15 +330,19 @@ impl Terminal {
     fn once_written(&mut self, after: After) {
         match self.tickets.last_entry() {
             Some(mut last) => last.get_mut().push(after),
-            None => match after {
-                After::Acknowledge(delivery) => {
-                    self.outputs.push_back(Output::Acknowledge(delivery));
-                }
-                After::Send(message) => self.outputs.push_back(Output::Send(message)),
-                After::PayUrl(call, session) => self.answer_pay_url(call, session),
-                // These follow a write of their own.
-                After::Queue(_) | After::Act(_) | After::ConfigStored => {}
-            },
+            None => self.at_once(after),
+        }
+    }
+
+    fn at_once(&mut self, after: After) {
+        match after {
+            After::Acknowledge(delivery) => {
+                self.outputs.push_back(Output::Acknowledge(delivery));
+            }
+            After::Send(message) => self.outputs.push_back(Output::Send(message)),
+            After::PayUrl(call, session) => self.answer_pay_url(call, session),
+            // These follow a write of their own.
+            After::Queue(_) | After::Act(_) | After::Greet(_) => {}
         }
     }
 
@@ -329,6 +358,14 @@ impl Terminal {
         // every record.
         self.room.used + wanted <= self.room.capacity
             || size_of(&self.book.snapshot()) + wanted <= self.room.capacity
+    }
+
+    fn holds(&self, rule: Rule) -> bool {
+        self.setup.rules.holds(rule)
+    }
+
+    fn absent(&self, transaction: TransactionId) -> Absent {
+        self.book.absent(transaction, self.setup.rules)
     }
 
     fn note(&mut self, event: Event) {

@@ -1,6 +1,7 @@
 //! What a terminal makes of its journal when it starts.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::id::{Entropy, TransactionId};
@@ -14,8 +15,11 @@ use super::linkage::{Conclusion, uncertain};
 use super::{JournalState, Recovered, Room, Setup, Terminal};
 use crate::machine::book::{Book, Entry};
 use crate::machine::outbox::Outbox;
+use crate::machine::permit::Request;
+use crate::machine::record::Record;
 use crate::machine::session::{Session, State};
 use crate::machine::view::NotConfirmedReason;
+use crate::rules::{Rule, Rules};
 
 impl Terminal {
     /// The terminal after a start. Nonces of an earlier start are dead; an intent without a result
@@ -27,8 +31,12 @@ impl Terminal {
         entropy: &mut dyn Entropy,
     ) -> Self {
         let mut terminal = Self::empty(setup, recovered, now);
-        for record in &recovered.records {
-            terminal.book.apply(record);
+        let rules = terminal.setup.rules;
+        let is_kept = |record: &&Record| {
+            !matches!(record, Record::Intent(_)) || rules.holds(Rule::IntentNeverRepeated)
+        };
+        for record in recovered.records.iter().filter(is_kept) {
+            terminal.book.apply(record, rules);
         }
         if let Some(config) = &recovered.config {
             terminal.restore_config(config);
@@ -42,8 +50,15 @@ impl Terminal {
         terminal
     }
 
+    /// Takes over from the terminal of before a journal was opened anew: devices that it switched
+    /// on are still on, and an OFF of somebody else's must not cut their run (R10).
+    pub(crate) fn inherit(&mut self, before: &Self) {
+        self.running.clone_from(&before.running);
+        self.probed.clone_from(&before.probed);
+    }
+
     fn empty(setup: Setup, recovered: &Recovered, now: Now) -> Self {
-        let state = if recovered.is_damaged {
+        let state = if recovered.is_damaged && setup.rules.holds(Rule::DamagedIsUncertain) {
             JournalState::Damaged
         } else {
             JournalState::Ready
@@ -62,8 +77,10 @@ impl Terminal {
             next_ticket: 1,
             outbox: Outbox::default(),
             config: None,
-            pending_config: None,
+            storing: None,
+            next_config: None,
             is_connected: false,
+            connection: 0,
             sessions: BTreeMap::new(),
             requests: BTreeMap::new(),
             actions: BTreeMap::new(),
@@ -74,7 +91,7 @@ impl Terminal {
             reported_health: None,
             outputs: VecDeque::new(),
             changes: 0,
-            setup,
+            setup: Arc::new(setup),
         }
     }
 
@@ -92,6 +109,9 @@ impl Terminal {
                 self.end_order(transaction, &entry, now, entropy);
             }
             self.restore_session(transaction, now);
+            if !self.holds(Rule::PayerAskedSinceBoot) {
+                self.ask_unseen(transaction, now, entropy);
+            }
         }
         self.forget_sessions();
     }
@@ -141,6 +161,16 @@ impl Terminal {
         self.post_ended(ended, transaction, now, entropy);
     }
 
+    /// A fresh nonce for a payer whom nobody has seen.
+    fn ask_unseen(&mut self, transaction: TransactionId, now: Now, entropy: &mut dyn Entropy) {
+        let limits = self.setup.limits.clone();
+        if let Some(session) = self.session_of(transaction) {
+            session.handle_asked(now.tick, &limits);
+            let id = session.id;
+            self.after_session(id, now, entropy);
+        }
+    }
+
     /// The payer may come back with the token.
     fn restore_session(&mut self, transaction: TransactionId, now: Now) {
         let Some(entry) = self.book.entry(transaction) else {
@@ -154,9 +184,20 @@ impl Terminal {
             return;
         };
         let open_until = now.tick + self.lifetime_of(&quote);
-        let state = restored_state(entry, now);
+        let state = restored_state(entry, now, self.setup.rules);
         let names = (order.session, order.token);
+        let request = Request {
+            transaction,
+            session: order.session,
+            nonce: entry.nonce.unwrap_or(order.nonce),
+            born_at: now.tick,
+            lifetime: self.lifetime_of(&quote),
+        };
+        if !self.holds(Rule::NonceDiesWithBoot) {
+            self.requests.insert(transaction, request);
+        }
         let mut session = Session::restored(names, quote, state, (now.tick, open_until));
+        session.return_secret = order.return_secret;
         session.is_reported = !session.holds_lease();
         self.sessions.insert(order.session, session);
     }
@@ -166,7 +207,10 @@ impl Terminal {
     }
 }
 
-fn restored_state(entry: &Entry, now: Now) -> State {
+fn restored_state(entry: &Entry, now: Now, rules: &dyn Rules) -> State {
+    if !rules.holds(Rule::FreshNonceOnlyIfOpen) {
+        return State::Paying { since: now.tick };
+    }
     match &entry.done {
         Some(done) => match done.outcome {
             LinkageOutcome::Done => State::Done,

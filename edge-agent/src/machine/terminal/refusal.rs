@@ -7,10 +7,12 @@ use protocol::time::Now;
 
 use super::linkage::Conclusion;
 use super::{After, DeliveryId, Terminal};
+use crate::journal::Durability;
 use crate::machine::book::Absent;
 use crate::machine::event::Event;
 use crate::machine::record::{Post, Record};
 use crate::machine::session::State;
+use crate::rules::Rule;
 
 impl Terminal {
     pub(super) fn refuse_permit(
@@ -96,7 +98,7 @@ impl Terminal {
         let posted = self.posted(Some(transaction), message, now, entropy);
         let after = vec![acknowledge, After::Queue(posted.sequence)];
         if self
-            .write(vec![Record::Posted(posted)], false, after)
+            .write(vec![Record::Posted(posted)], Durability::Written, after)
             .is_err()
         {
             self.once_written(After::Acknowledge(delivery));
@@ -135,9 +137,11 @@ impl Terminal {
 
     /// Whether the journal holds, or may have held, what refuses every permit of it (R7).
     pub(super) fn is_closed(&self, transaction: TransactionId) -> bool {
-        match self.book.entry(transaction) {
-            Some(entry) => entry.is_closed(),
-            None => self.book.absent(transaction) == Absent::Pruned,
-        }
+        let is_closed = match self.book.entry(transaction) {
+            Some(entry) => entry.is_closed(self.setup.rules),
+            None => self.absent(transaction) == Absent::Pruned,
+        };
+        is_closed
+            && (self.holds(Rule::FreshNonceOnlyIfOpen) || !self.requests.contains_key(&transaction))
     }
 }

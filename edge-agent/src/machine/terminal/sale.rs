@@ -10,11 +10,13 @@ use protocol::time::Now;
 
 use super::desk::millis;
 use super::{After, DeliveryId, Terminal};
+use crate::journal::Durability;
 use crate::machine::event::Event;
 use crate::machine::permit::Request;
 use crate::machine::record::{Post, Record};
 use crate::machine::session;
 use crate::machine::view::{NotConfirmedReason, StoredReceipt};
+use crate::rules::Rule;
 
 impl Terminal {
     pub(super) fn handle_reply(&mut self, delivery: DeliveryId, reply: PaymentReply, now: Now) {
@@ -38,6 +40,11 @@ impl Terminal {
         });
         if !asked {
             return self.refuse(delivery, "quote", "not_asked");
+        }
+        if !self.holds(Rule::NonceNeverExtended)
+            && let Some(request) = self.requests.get_mut(&transaction)
+        {
+            request.born_at = now.tick;
         }
         if let Some(session) = self.session_of(transaction)
             && session.handle_quote(quote, now.tick).is_ok()
@@ -182,7 +189,10 @@ impl Terminal {
         let acknowledge = After::Acknowledge(delivery);
         if records.is_empty() {
             self.once_written(acknowledge);
-        } else if self.write(records, false, vec![acknowledge]).is_err() {
+        } else if self
+            .write(records, Durability::Written, vec![acknowledge])
+            .is_err()
+        {
             // Without a journal there is no effect to commit; the platform keeps what it needs.
             self.once_written(After::Acknowledge(delivery));
         }
@@ -240,7 +250,8 @@ impl Terminal {
         let is_open = self
             .book
             .entry(transaction)
-            .is_some_and(|entry| !entry.is_closed());
+            .is_some_and(|entry| !entry.is_closed(self.setup.rules))
+            || !self.holds(Rule::FreshNonceOnlyIfOpen);
         let (true, Some(config)) = (is_open, &self.config) else {
             return;
         };
@@ -291,7 +302,10 @@ impl Terminal {
         let posted = self.posted(Some(transaction), Post::Payment(message), now, entropy);
         let queue = After::Queue(posted.sequence);
         records.push(Record::Posted(posted));
-        if self.write(records, false, vec![queue]).is_err() {
+        if self
+            .write(records, Durability::Written, vec![queue])
+            .is_err()
+        {
             self.changes += 1;
         }
     }

@@ -1,5 +1,7 @@
 //! `down/config`: what is sold here, and whether it can be.
 
+use std::sync::Arc;
+
 use protocol::id::{DeviceId, Entropy};
 use protocol::message::{ConfigReport, DEVICES_MAX, DeviceState, Digest, ITEMS_MAX, SiteConfig};
 use protocol::signed::{Jws, Verified, verify};
@@ -8,6 +10,13 @@ use protocol::time::{Now, Tick};
 use super::{After, DeliveryId, Output, Terminal};
 use crate::machine::event::Event;
 use crate::machine::message::Body;
+
+/// A config that is verified and not yet kept.
+#[derive(Debug, Clone, Hash)]
+pub(super) struct PendingConfig {
+    delivery: DeliveryId,
+    config: Verified<SiteConfig>,
+}
 
 impl Terminal {
     pub(super) fn handle_config(
@@ -29,32 +38,40 @@ impl Terminal {
             self.once_written(After::Acknowledge(delivery));
             return self.report_config(None, now, entropy);
         }
-        self.pending_config = Some(config);
-        let ticket = self.ticket(vec![After::ConfigStored, After::Acknowledge(delivery)]);
-        self.outputs.push_back(Output::StoreConfig {
-            ticket,
-            config: jws.clone(),
-        });
+        let pending = PendingConfig { delivery, config };
+        if self.storing.is_none() {
+            return self.store_config(pending);
+        }
+        if let Some(replaced) = self.next_config.replace(pending) {
+            self.once_written(After::Acknowledge(replaced.delivery));
+        }
     }
 
     /// The config is kept for the next start: from now on it is in force.
-    pub(super) fn apply_config(&mut self, now: Now, entropy: &mut dyn Entropy) {
-        let Some(config) = self.pending_config.take() else {
+    pub(crate) fn handle_config_stored(&mut self, now: Now, entropy: &mut dyn Entropy) {
+        let Some(PendingConfig { delivery, config }) = self.storing.take() else {
             return;
         };
         self.note(Event::ConfigApplied {
             serial: config.serial,
         });
-        self.config = Some(config);
+        self.config = Some(Arc::new(config));
         self.changes += 1;
         self.report_config(None, now, entropy);
         self.report_health(now, entropy);
+        self.once_written(After::Acknowledge(delivery));
+        if let Some(next) = self.next_config.take() {
+            let jws = next.config.jws().clone();
+            self.handle_config(next.delivery, &jws, now, entropy);
+        }
+        self.pump(now);
     }
 
     /// A config from the disk is judged like one from the network.
     pub(super) fn restore_config(&mut self, jws: &Jws<SiteConfig>) {
         let verified = verify(jws, &self.setup.keyring, &self.audience).ok();
-        self.config = verified.filter(|config| self.check_config(config).is_ok());
+        let verified = verified.filter(|config| self.check_config(config).is_ok());
+        self.config = verified.map(Arc::new);
     }
 
     pub(super) fn applied(&self) -> Option<Digest> {
@@ -76,6 +93,12 @@ impl Terminal {
         };
         let age_max = self.setup.limits.probe_age_max;
         now.since(*at) <= age_max && devices.iter().all(answers)
+    }
+
+    fn store_config(&mut self, pending: PendingConfig) {
+        let config = pending.config.jws().clone();
+        self.storing = Some(pending);
+        self.outputs.push_back(Output::StoreConfig { config });
     }
 
     fn check_config(&self, config: &Verified<SiteConfig>) -> Result<(), String> {

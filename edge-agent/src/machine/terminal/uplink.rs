@@ -15,8 +15,28 @@ use crate::machine::message::{Body, Message};
 use crate::machine::record::Record;
 
 impl Terminal {
-    /// Subscribed: hello, how we are, and everything that waits.
+    /// Subscribed: hello, how we are, and everything that waits; but nothing before all that was
+    /// written so far is in the journal, so that hello never tells what a power cut could undo.
     pub(crate) fn handle_connected(&mut self, now: Now, entropy: &mut dyn Entropy) {
+        self.connection += 1;
+        match self.tickets.last_entry() {
+            Some(mut last) => last.get_mut().push(After::Greet(self.connection)),
+            None => self.greet_if(self.connection, now, entropy),
+        }
+    }
+
+    pub(crate) fn handle_disconnected(&mut self) {
+        self.connection += 1;
+        self.is_connected = false;
+        self.outbox.handle_disconnected();
+        self.changes += 1;
+    }
+
+    /// Says hello, unless the connection it was meant for is gone.
+    pub(super) fn greet_if(&mut self, connection: u64, now: Now, entropy: &mut dyn Entropy) {
+        if connection != self.connection {
+            return;
+        }
         self.is_connected = true;
         self.outbox.handle_connected(now.tick);
         let hello = Hello {
@@ -33,12 +53,6 @@ impl Terminal {
         self.report_health(now, entropy);
         self.changes += 1;
         self.pump(now);
-    }
-
-    pub(crate) fn handle_disconnected(&mut self) {
-        self.is_connected = false;
-        self.outbox.handle_disconnected();
-        self.changes += 1;
     }
 
     /// A message of the platform. Its acknowledgement is an output, once its effect is journaled.

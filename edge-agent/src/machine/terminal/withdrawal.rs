@@ -10,6 +10,7 @@ use super::{After, DeliveryId, Output, Terminal};
 use crate::machine::book::Absent;
 use crate::machine::event::Event;
 use crate::machine::view::NotConfirmedReason;
+use crate::rules::Rule;
 
 impl Terminal {
     pub(super) fn handle_off(
@@ -26,8 +27,11 @@ impl Terminal {
         let transaction = off.transaction;
         let entry = self.book.entry(transaction);
         let is_over = match entry {
-            Some(entry) => entry.intent.is_some() || entry.done.is_some(),
-            None => self.book.absent(transaction) == Absent::Pruned,
+            Some(entry) => {
+                (entry.intent.is_some() && self.holds(Rule::IntentOutlastsOff))
+                    || entry.done.is_some()
+            }
+            None => self.absent(transaction) == Absent::Pruned,
         };
         if is_over {
             return self.resend_result(delivery, transaction, now, entropy);
@@ -39,7 +43,8 @@ impl Terminal {
             .map(|order| order.nonce);
         let newest = entry.and_then(|entry| entry.nonce);
         let known = [open, newest, ordered];
-        if known.iter().any(Option::is_some) && !known.contains(&Some(off.nonce)) {
+        let is_foreign = known.iter().any(Option::is_some) && !known.contains(&Some(off.nonce));
+        if is_foreign && self.holds(Rule::OffNamesNonce) {
             return self.refuse(delivery, "off", "nonce");
         }
         self.withdraw(delivery, &off, now, entropy);
@@ -78,7 +83,7 @@ impl Terminal {
         let idle: Vec<_> = off
             .devices
             .iter()
-            .filter(|device| self.is_idle(device, now.tick))
+            .filter(|device| self.is_idle(device, now.tick) || !self.holds(Rule::OffNeverCutsARun))
             .cloned()
             .collect();
         if !idle.is_empty() {

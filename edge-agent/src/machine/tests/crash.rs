@@ -21,11 +21,7 @@ fn sell(world: &mut World) -> Option<Sale> {
     let transaction = sale.request.transaction;
     world.reply(PaymentReply::Quote(signed(&quote(&sale.request))));
     world.go_paying(token);
-    let result = world
-        .terminal
-        .handle_returned(transaction, world.now, &mut world.entropy);
-    drop(result);
-    world.drain();
+    drop(world.try_returned(&sale.request.return_url));
     world.permit(&permit(&sale.request));
     if world.switched.contains(&transaction) {
         world.switched(transaction, &[("gate", DeviceOutcome::Done)]);

@@ -13,7 +13,7 @@ fn a_failed_sync_moves_nothing_promises_nothing_and_sells_nothing_more() {
     let sale = world.paying();
     world.file.fail_sync(0);
     let words = world.permit(&permit(&sale.request));
-    assert_eq!(words, ["sync intent", "note PermitAccepted"]);
+    assert_eq!(words, ["seal intent", "note PermitAccepted", "send health"]);
     assert_eq!((world.switched.len(), world.outcomes()), (0, vec![]));
     assert!(matches!(world.try_accept(), Err(DeskError::Busy)));
     assert_eq!(
@@ -54,7 +54,7 @@ fn a_payer_is_not_sent_to_pay_unless_the_order_is_on_the_disk() {
     let mut world = World::ready();
     let sale = world.quoted("wash");
     world.file.fail_sync(0);
-    assert_eq!(world.go_paying(sale.token), ["sync paying"]);
+    assert_eq!(world.go_paying(sale.token), ["sync paying", "send health"]);
     assert!(is_unavailable(&world) || world.try_accept() == Err(DeskError::Busy));
 }
 

@@ -156,10 +156,8 @@ fn a_payer_who_comes_back_gives_notice_and_not_too_often() {
 #[test]
 fn a_notice_for_an_unknown_order_is_nobodys() {
     let mut world = World::ready();
-    let unknown = TransactionId::from_random([0; 16]);
-    let result = world
-        .terminal
-        .handle_returned(unknown, world.now, &mut world.entropy);
+    let nobody = "0".repeat(32);
+    let result = world.try_returned(&format!("http://10.0.0.1/return/{nobody}/{nobody}"));
     assert_eq!(result, Err(DeskError::NotFound));
     let token = SessionToken::from_random([0; 16]);
     let result = world
@@ -167,6 +165,21 @@ fn a_notice_for_an_unknown_order_is_nobodys() {
         .handle_view(token, world.now, &mut world.entropy);
     assert_eq!(result, Err(DeskError::NotFound));
     assert_eq!(world.drain(), Vec::<String>::new());
+}
+
+#[test]
+fn whoever_knows_the_transaction_alone_does_not_get_to_the_session() {
+    let mut world = World::ready();
+    let sale = world.paying();
+    let url = &sale.request.return_url;
+    let flipped = if url.ends_with('0') { "1" } else { "0" };
+    let forged = format!("{}{flipped}", &url[..url.len() - 1]);
+    assert_eq!(world.try_returned(&forged), Err(DeskError::NotFound));
+    assert!(matches!(world.view(sale.token), View::Paying { .. }));
+    let mut world = world.reboot(|_| false);
+    assert_eq!(world.try_returned(&forged), Err(DeskError::NotFound));
+    assert!(world.try_returned(url).is_ok(), "also after a start");
+    assert!(matches!(world.view(sale.token), View::Verifying { .. }));
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod crash;
 mod inquiries;
 mod journal_trouble;
 mod leases;
-mod paper;
+pub(crate) mod paper;
 mod permits;
 mod sale;
 mod uplink;
@@ -30,6 +30,7 @@ use super::view::View;
 use super::{Inbound, Output, Recovered, Setup, Terminal};
 use crate::journal::memory::MemoryFile;
 use crate::journal::{JOURNAL_SIZE_MIN, Journal, Opened};
+use crate::rules::Sound;
 use paper::*;
 use words::word;
 
@@ -82,6 +83,7 @@ fn setup() -> Setup {
         page_url: "http://10.0.0.1".to_owned(),
         devices: BTreeMap::from(devices),
         limits: Limits::default(),
+        rules: &Sound,
     }
 }
 
@@ -233,12 +235,21 @@ impl World {
         view
     }
 
-    pub(super) fn returned(&mut self, transaction: TransactionId) -> Vec<String> {
-        let result = self
-            .terminal
-            .handle_returned(transaction, self.now, &mut self.entropy);
-        result.unwrap();
-        self.drain()
+    pub(super) fn returned(&mut self, request: &OrderRequest) -> Vec<String> {
+        self.try_returned(&request.return_url).unwrap()
+    }
+
+    /// What the page does with an address that a browser comes back by.
+    pub(super) fn try_returned(
+        &mut self,
+        return_url: &str,
+    ) -> Result<Vec<String>, crate::desk::DeskError> {
+        let mut parts = return_url.rsplit('/');
+        let (secret, transaction) = (parts.next().unwrap(), parts.next().unwrap());
+        let names = (transaction.parse().unwrap(), secret.parse().unwrap());
+        self.terminal
+            .handle_returned(names, self.now, &mut self.entropy)?;
+        Ok(self.drain())
     }
 
     pub(super) fn cancel(
@@ -363,22 +374,22 @@ impl World {
             Output::Journal {
                 ticket,
                 records,
-                sync,
-            } => match self.journal.append(&encoded(&records), sync) {
+                durability,
+            } => match self.journal.append(&encoded(&records), durability) {
                 Ok(()) => self
                     .terminal
                     .handle_written(ticket, self.now, &mut self.entropy),
-                Err(_) => self.terminal.handle_journal_failed(),
+                Err(_) => self.fail(),
             },
             Output::Compact { records } => {
                 if self.journal.rewrite(&encoded(&records)).is_err() {
-                    self.terminal.handle_journal_failed();
+                    self.fail();
                 }
             }
-            Output::StoreConfig { ticket, config } => {
+            Output::StoreConfig { config } => {
                 self.config = Some(config);
                 self.terminal
-                    .handle_written(ticket, self.now, &mut self.entropy);
+                    .handle_config_stored(self.now, &mut self.entropy);
             }
             Output::Send(message) => {
                 message.encode().unwrap();
@@ -391,6 +402,11 @@ impl World {
             | Output::Answer { .. }
             | Output::Note(_) => {}
         }
+    }
+
+    fn fail(&mut self) {
+        self.terminal
+            .handle_journal_failed(self.now, &mut self.entropy);
     }
 
     fn set(&mut self, tick: Tick) {

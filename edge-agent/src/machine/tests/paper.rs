@@ -2,30 +2,30 @@
 
 use super::*;
 
-pub(super) const PLATFORM_SEED: [u8; 32] = [1; 32];
-pub(super) const TERMINAL_SEED: [u8; 32] = [2; 32];
+pub(crate) const PLATFORM_SEED: [u8; 32] = [1; 32];
+pub(crate) const TERMINAL_SEED: [u8; 32] = [2; 32];
 
-pub(super) fn name() -> TerminalName {
+pub(crate) fn name() -> TerminalName {
     "north/gate-1".parse().unwrap()
 }
 
-pub(super) fn ours() -> Audience {
+pub(crate) fn ours() -> Audience {
     Audience::terminal(name())
 }
 
-pub(super) fn yuan(minor: i64) -> Money {
+pub(crate) fn yuan(minor: i64) -> Money {
     Money::new(minor, "CNY".parse().unwrap()).unwrap()
 }
 
-pub(super) fn gate() -> DeviceId {
+pub(crate) fn gate() -> DeviceId {
     "gate".parse().unwrap()
 }
 
-pub(super) fn signed<T: Claims>(claims: &T) -> Jws<T> {
+pub(crate) fn signed<T: Claims>(claims: &T) -> Jws<T> {
     sign(&SigningKey::from_seed(PLATFORM_SEED), claims).unwrap()
 }
 
-pub(super) fn tariff() -> Tariff {
+pub(crate) fn tariff() -> Tariff {
     let item = |id: &str, price| Item {
         id: id.parse().unwrap(),
         name: Text::english(id),
@@ -38,7 +38,7 @@ pub(super) fn tariff() -> Tariff {
     }
 }
 
-pub(super) fn site_config(serial: u64) -> SiteConfig {
+pub(crate) fn site_config(serial: u64) -> SiteConfig {
     SiteConfig {
         aud: ours(),
         merchant: Merchant {
@@ -75,7 +75,7 @@ fn place() -> Place {
     }
 }
 
-pub(super) fn claims<T: Claims>(jws: &Jws<T>) -> T {
+pub(crate) fn claims<T: Claims>(jws: &Jws<T>) -> T {
     let keyring = Keyring::of(SigningKey::from_seed(TERMINAL_SEED).public());
     let platform = Audience::platform(&"main".parse().unwrap());
     protocol::signed::verify(jws, &keyring, &platform)
@@ -83,7 +83,7 @@ pub(super) fn claims<T: Claims>(jws: &Jws<T>) -> T {
         .into_claims()
 }
 
-pub(super) fn quote(request: &OrderRequest) -> Quote {
+pub(crate) fn quote(request: &OrderRequest) -> Quote {
     Quote {
         aud: ours(),
         transaction: request.transaction,
@@ -106,7 +106,7 @@ pub(super) fn quote(request: &OrderRequest) -> Quote {
     }
 }
 
-pub(super) fn permit(request: &OrderRequest) -> Permit {
+pub(crate) fn permit(request: &OrderRequest) -> Permit {
     Permit {
         aud: ours(),
         transaction: request.transaction,
@@ -125,7 +125,7 @@ pub(super) fn permit(request: &OrderRequest) -> Permit {
     }
 }
 
-pub(super) fn off(request: &OrderRequest, reason: OffReason) -> Off {
+pub(crate) fn off(request: &OrderRequest, reason: OffReason) -> Off {
     Off {
         aud: ours(),
         transaction: request.transaction,

@@ -212,7 +212,7 @@ fn a_nonce_that_dies_while_its_intent_is_synced_moves_nothing() {
     assert_eq!(
         world.drain(),
         [
-            "sync intent",
+            "seal intent",
             "note PermitAccepted",
             "ack",
             "note PermitRefused reason: NonceExpired",

@@ -18,7 +18,7 @@ fn a_connection_begins_with_hello_and_everything_that_waits() {
     assert_eq!(world.probe(DeviceState::Off), ["send health"]);
     let sale = world.paying();
     world.terminal.handle_disconnected();
-    assert_eq!(world.returned(sale.request.transaction), ["write notice"]);
+    assert_eq!(world.returned(&sale.request), ["write notice"]);
     assert_eq!(
         world.connect(),
         ["send hello", "send health", "send notice"]

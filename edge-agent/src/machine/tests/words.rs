@@ -1,13 +1,22 @@
 //! Outputs in a few words, so that tests can say all of them and nothing else.
 
 use super::*;
+use crate::journal::Durability;
 
 /// An output in a few words; identifiers are left to the tests that care.
 pub(super) fn word(output: &Output) -> String {
     match output {
-        Output::Journal { records, sync, .. } => {
+        Output::Journal {
+            records,
+            durability,
+            ..
+        } => {
             let kinds: Vec<_> = records.iter().map(kind).collect();
-            let verb = if *sync { "sync" } else { "write" };
+            let verb = match durability {
+                Durability::Written => "write",
+                Durability::Synced => "sync",
+                Durability::Sealed => "seal",
+            };
             format!("{verb} {}", kinds.join(" "))
         }
         Output::Compact { .. } => "compact".to_owned(),
