@@ -14,6 +14,7 @@ mod registry;
 pub mod rules;
 mod sale;
 mod shell;
+pub mod simulation;
 pub mod site;
 mod store;
 

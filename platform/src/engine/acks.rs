@@ -22,12 +22,12 @@ const BEYOND_MAX: usize = 64;
 
 type Key = (TerminalName, JournalId);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Acks {
     journals: BTreeMap<Key, Progress>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Progress {
     through: u64,
     beyond: BTreeSet<u64>,

@@ -276,7 +276,7 @@ impl Core {
     }
 
     fn send_config(&mut self, terminal: &TerminalName, now: Now) {
-        let (serial, epoch) = (self.ground.serial, self.ground.store_epoch);
+        let (serial, epoch) = (self.serial, self.ground.store_epoch);
         let config = self
             .ground
             .registry

@@ -2,17 +2,20 @@
 //! it believes, commits what it collects, and tells it whether that worked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use protocol::codec::Record;
 use protocol::id::{Entropy, StoreEpoch, TransactionId};
 use protocol::message::{Ack, Digest};
 use protocol::time::{Now, Tick};
-use protocol::topic::TerminalName;
+use protocol::topic::{TerminalName, Topic};
 
 use super::acks::Acks;
 use super::gateway::{Calls, Gateways};
 use super::group::{Group, Kept, word_of};
+use super::intake::{Intake, Taken};
 use super::speak::{self, Parcel, SpeakError, Speaker};
 use crate::ledger::check_balanced;
 use crate::metrics;
@@ -24,9 +27,37 @@ use crate::store::{OutboxRow, SaleRow, TerminalNote, TerminalRow};
 /// refunded. At about 12 KiB each these are 200 MiB; above it no new sale is made.
 pub(crate) const SALES_MAX: usize = 16_384;
 
+/// Hashes what is written to it.
+struct Fingerprint<'h, H>(&'h mut H);
+
+impl<H: Hasher> std::fmt::Write for Fingerprint<'_, H> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Where a core takes its randomness from. A fork draws what the original would have drawn.
+pub(crate) trait Source: Entropy + std::fmt::Debug + Send {
+    fn fork(&self) -> Box<dyn Source>;
+}
+
+impl<T: Entropy + Clone + std::fmt::Debug + Send + 'static> Source for T {
+    fn fork(&self) -> Box<dyn Source> {
+        Box::new(self.clone())
+    }
+}
+
+impl Clone for Box<dyn Source> {
+    fn clone(&self) -> Self {
+        (**self).fork()
+    }
+}
+
 /// What the core is made with; it stays the same until the process ends.
+#[derive(Debug, Clone)]
 pub(crate) struct Ground {
-    pub(crate) speaker: Speaker,
+    pub(crate) speaker: Arc<Speaker>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) gateways: Gateways,
     pub(crate) store_epoch: StoreEpoch,
@@ -34,9 +65,12 @@ pub(crate) struct Ground {
     pub(crate) serial: u64,
 }
 
+#[derive(Debug, Clone)]
 pub(crate) struct Core {
     pub(crate) ground: Ground,
-    pub(super) entropy: Box<dyn Entropy + Send>,
+    /// Numbers site configs: larger at every start.
+    pub(super) serial: u64,
+    pub(super) entropy: Box<dyn Source>,
     pub(super) sales: BTreeMap<TransactionId, Kept>,
     by_terminal: BTreeMap<TerminalName, BTreeSet<TransactionId>>,
     /// Deadlines of sales in memory, and the late watch of those that are not.
@@ -51,8 +85,9 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(ground: Ground, entropy: Box<dyn Entropy + Send>) -> Self {
+    pub(crate) fn new(ground: Ground, entropy: Box<dyn Source>) -> Self {
         Self {
+            serial: ground.serial,
             ground,
             entropy,
             sales: BTreeMap::new(),
@@ -77,6 +112,21 @@ impl Core {
         self.acks = Acks::default();
         self.receipts.clear();
         self.group = Group::default();
+    }
+
+    /// The next process on the same store. What is open is to be loaded after it.
+    pub(crate) fn restart(&mut self, serial: u64) {
+        self.forget();
+        self.calls = Calls::default();
+        self.serial = serial;
+    }
+
+    /// Feeds what the future depends on and the store does not hold.
+    pub(crate) fn fingerprint(&self, hasher: &mut impl Hasher) {
+        let volatile = (&self.sales, &self.timers, &self.acks, &self.receipts);
+        let group = (&self.group, &self.touched, &self.entropy);
+        let written = write!(Fingerprint(hasher), "{volatile:?}{group:?}");
+        debug_assert!(written.is_ok(), "a hasher takes everything");
     }
 
     /// A sale out of the store. A row that is none is said and left alone.
@@ -109,6 +159,20 @@ impl Core {
         if let Some(digest) = row.last_receipt {
             self.receipts.insert(row.terminal.clone(), digest);
         }
+    }
+
+    /// Whether a message is believed, by the keys that are known.
+    pub(crate) fn believe(&self, topic: &Topic, payload: &[u8], is_retained: bool) -> Taken {
+        let intake = Intake {
+            platform: &self.ground.speaker.platform,
+            registry: &self.ground.registry,
+            gateways: &self.ground.gateways,
+        };
+        let taken = intake.take(topic, payload, is_retained);
+        if let Some((what, reason)) = taken.refused {
+            metrics::refused(what, reason, &topic.to_string());
+        }
+        taken
     }
 
     pub(crate) fn has(&self, transaction: TransactionId) -> bool {

@@ -78,7 +78,7 @@ pub(crate) fn request(
 }
 
 /// When what was asked, for the metrics alone.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Calls {
     asked: BTreeMap<Nonce, (&'static str, Tick)>,
 }

@@ -14,7 +14,7 @@ use crate::store::{
 };
 
 /// One commit and what follows it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Group {
     pub(crate) changes: Vec<Change>,
     pub(crate) notes: Vec<TerminalNote>,
@@ -30,7 +30,7 @@ impl Group {
 }
 
 /// A sale in memory, with what its last steps have queued for the store.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Kept {
     pub(crate) sale: Sale,
     /// As it stands in the store; none before its first commit.
@@ -42,7 +42,7 @@ pub(crate) struct Kept {
 }
 
 /// Rows of one sale that wait for the commit of the group.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Draft {
     pub(crate) events: Vec<EventRow>,
     pub(crate) postings: Vec<Posting>,

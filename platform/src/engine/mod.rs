@@ -14,11 +14,11 @@
 
 mod acks;
 mod apply;
-mod core;
-mod gateway;
+pub(crate) mod core;
+pub(crate) mod gateway;
 mod group;
 mod intake;
-mod speak;
+pub(crate) mod speak;
 mod writer;
 
 #[cfg(test)]
@@ -38,7 +38,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::core::{Core, Ground};
-use self::intake::Intake;
 use self::speak::{Parcel, Speaker};
 use self::writer::{Writer, WriterError};
 use crate::config;
@@ -107,10 +106,10 @@ pub(crate) async fn start<S: Store>(
 ) -> Result<Handle, EngineError> {
     let gateways = gateway::gateways(&setup.gateways, &setup.timeouts, setup.uncertain, &Sound);
     let ground = Ground {
-        speaker: Speaker {
+        speaker: Arc::new(Speaker {
             platform: setup.platform.clone(),
             key: setup.key,
-        },
+        }),
         registry: setup.registry,
         gateways,
         store_epoch: setup.store.epoch(),
@@ -202,7 +201,11 @@ impl Engine {
                 }
                 Event::Disconnected => metrics::connected(false),
                 Event::Delivery(delivery) => {
-                    taken.push(self.take(&delivery));
+                    taken.push(self.core.believe(
+                        &delivery.topic,
+                        &delivery.payload,
+                        delivery.retained,
+                    ));
                     deliveries.push(delivery);
                 }
             }
@@ -224,20 +227,6 @@ impl Engine {
         }
         self.core.handle_timeout(&watched, now);
         Ok(deliveries)
-    }
-
-    fn take(&self, delivery: &Delivery) -> intake::Taken {
-        let ground = &self.core.ground;
-        let intake = Intake {
-            platform: &ground.speaker.platform,
-            registry: &ground.registry,
-            gateways: &ground.gateways,
-        };
-        let taken = intake.take(&delivery.topic, &delivery.payload, delivery.retained);
-        if let Some((what, reason)) = taken.refused {
-            metrics::refused(what, reason, &delivery.topic.to_string());
-        }
-        taken
     }
 
     async fn load(&mut self, mut wanted: Vec<TransactionId>) -> Result<(), WriterError> {

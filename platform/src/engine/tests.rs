@@ -47,10 +47,10 @@ impl Desk {
         }];
         let timeouts = Timeouts::default();
         let ground = Ground {
-            speaker: Speaker {
+            speaker: Arc::new(Speaker {
                 platform,
                 key: SigningKey::from_seed([3; 32]),
-            },
+            }),
             registry: Arc::new(Registry::build(&[site()]).unwrap()),
             gateways: gateway::gateways(&gateways, &timeouts, UncertainPolicy::default(), &Sound),
             store_epoch: store.epoch(),
@@ -87,13 +87,7 @@ impl Desk {
 
     /// Everything of a round but its commit.
     fn believe(&mut self, topic: &Topic, payload: &[u8]) {
-        let ground = &self.core.ground;
-        let intake = Intake {
-            platform: &ground.speaker.platform,
-            registry: &ground.registry,
-            gateways: &ground.gateways,
-        };
-        let taken = intake.take(topic, payload, false);
+        let taken = self.core.believe(topic, payload, false);
         for transaction in self.core.wanted(&taken.intent) {
             self.load(transaction);
         }

@@ -4,6 +4,7 @@
 //! One [`Writer`](Store) changes the store; any number of [`Reader`]s look at it. A commit is one
 //! synced transaction however many changes it carries, so the price of a sync is shared by a group.
 
+pub(crate) mod memory;
 pub(crate) mod reader;
 pub(crate) mod sqlite;
 
