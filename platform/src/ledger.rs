@@ -1,9 +1,10 @@
 //! Double entry, per payment: what is received stands in `suspense` until the linkage result moves
 //! it to the merchant or a refund moves it back. Open suspense is money taken without service yet.
+//! What the payment server does beside our sales (fees, payouts) is booked from its statement.
 //!
 //! Pure: these functions say what is posted, the machine says when, the store keeps it.
 
-use protocol::id::{PaymentId, RefundId, TransactionId};
+use protocol::id::{GatewayId, PaymentId, RefundId, TransactionId};
 use protocol::money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 
@@ -19,15 +20,27 @@ pub(crate) enum Account {
     Merchant,
     /// Served although the money went back. A debit balance.
     Loss,
+    /// Withheld by the payment server while a payer disputes. A debit balance.
+    Disputed,
+    /// What the payment server keeps for its service. A debit balance.
+    Fees,
+    /// What the payment server has paid out to the merchant's bank. A debit balance.
+    Bank,
+    /// Received, not earned, and nobody can be found to return it to. A credit balance.
+    Unclaimed,
 }
 
 impl Account {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::GatewayReceivable,
         Self::Suspense,
         Self::Merchant,
         Self::Loss,
+        Self::Disputed,
+        Self::Fees,
+        Self::Bank,
+        Self::Unclaimed,
     ];
 
     #[must_use]
@@ -37,6 +50,83 @@ impl Account {
             Self::Suspense => "suspense",
             Self::Merchant => "merchant",
             Self::Loss => "loss",
+            Self::Disputed => "disputed",
+            Self::Fees => "fees",
+            Self::Bank => "bank",
+            Self::Unclaimed => "unclaimed",
+        }
+    }
+}
+
+/// Why an entry was made; one name for each way that money can move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EntryKind {
+    Received,
+    Earned,
+    Refunded,
+    RefundFailedLater,
+    RefundedOutside,
+    RefundedOutsideAfterEarned,
+    Lost,
+    DisputeOpened,
+    DisputeWon,
+    DisputeLost,
+    DisputeLostAfterEarned,
+    WrittenOff,
+    Unclaimed,
+    Fee,
+    FeeReturned,
+    PaidOut,
+    PayoutReturned,
+}
+
+impl EntryKind {
+    #[must_use]
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Earned => "earned",
+            Self::Refunded => "refunded",
+            Self::RefundFailedLater => "refund_failed_later",
+            Self::RefundedOutside => "refunded_outside",
+            Self::RefundedOutsideAfterEarned => "refunded_outside_after_earned",
+            Self::Lost => "lost",
+            Self::DisputeOpened => "dispute_opened",
+            Self::DisputeWon => "dispute_won",
+            Self::DisputeLost => "dispute_lost",
+            Self::DisputeLostAfterEarned => "dispute_lost_after_earned",
+            Self::WrittenOff => "written_off",
+            Self::Unclaimed => "unclaimed",
+            Self::Fee => "fee",
+            Self::FeeReturned => "fee_returned",
+            Self::PaidOut => "paid_out",
+            Self::PayoutReturned => "payout_returned",
+        }
+    }
+
+    /// The account that is debited, and the one that is credited.
+    const fn sides(self) -> (Account, Account) {
+        match self {
+            Self::Received => (Account::GatewayReceivable, Account::Suspense),
+            Self::Earned => (Account::Suspense, Account::Merchant),
+            Self::Refunded | Self::RefundedOutside => {
+                (Account::Suspense, Account::GatewayReceivable)
+            }
+            Self::RefundFailedLater => (Account::GatewayReceivable, Account::Suspense),
+            Self::RefundedOutsideAfterEarned | Self::WrittenOff => {
+                (Account::Loss, Account::GatewayReceivable)
+            }
+            Self::Lost => (Account::Loss, Account::Merchant),
+            Self::DisputeOpened => (Account::Disputed, Account::GatewayReceivable),
+            Self::DisputeWon => (Account::GatewayReceivable, Account::Disputed),
+            Self::DisputeLost => (Account::Suspense, Account::Disputed),
+            Self::DisputeLostAfterEarned => (Account::Loss, Account::Disputed),
+            Self::Unclaimed => (Account::Suspense, Account::Unclaimed),
+            Self::Fee => (Account::Fees, Account::GatewayReceivable),
+            Self::FeeReturned => (Account::GatewayReceivable, Account::Fees),
+            Self::PaidOut => (Account::Bank, Account::GatewayReceivable),
+            Self::PayoutReturned => (Account::GatewayReceivable, Account::Bank),
         }
     }
 }
@@ -44,13 +134,24 @@ impl Account {
 /// One line of an entry. Exactly one of both sides is above zero.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Posting {
+    pub(crate) kind: EntryKind,
     pub(crate) account: Account,
     pub(crate) debit_minor: i64,
     pub(crate) credit_minor: i64,
     pub(crate) currency: Currency,
-    pub(crate) transaction: TransactionId,
-    pub(crate) payment: PaymentId,
+    /// The sale it belongs to; none for what the payment server settles beside any sale of ours.
+    pub(crate) transaction: Option<TransactionId>,
+    pub(crate) payment: Option<PaymentId>,
     pub(crate) refund: Option<RefundId>,
+    /// The line of a statement that it was booked from.
+    pub(crate) line: Option<LineName>,
+}
+
+/// Names one line of a payment server's statement.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct LineName {
+    pub(crate) gateway: GatewayId,
+    pub(crate) sequence: u64,
 }
 
 /// One entry: a debit and the credit that balances it. Nothing for nothing.
@@ -64,46 +165,98 @@ pub(crate) struct Matter {
     pub(crate) amount: Money,
 }
 
+/// What an entry is about that comes from a line of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settlement {
+    pub(crate) line: LineName,
+    /// The sale and the payment, where they are ours.
+    pub(crate) about: Option<(TransactionId, PaymentId)>,
+    pub(crate) amount: Money,
+}
+
 /// The payment server says that it took money for us.
 pub(crate) fn received(matter: Matter) -> Entry {
-    entry(matter, None, Account::GatewayReceivable, Account::Suspense)
+    entry(EntryKind::Received, matter, None)
 }
 
 /// The linkage result says that the payer was served.
 pub(crate) fn earned(matter: Matter) -> Entry {
-    entry(matter, None, Account::Suspense, Account::Merchant)
+    entry(EntryKind::Earned, matter, None)
 }
 
 /// A refund succeeded.
 pub(crate) fn refunded(matter: Matter, refund: RefundId) -> Entry {
-    let refund = Some(refund);
-    entry(
-        matter,
-        refund,
-        Account::Suspense,
-        Account::GatewayReceivable,
-    )
+    entry(EntryKind::Refunded, matter, Some(refund))
 }
 
 /// A refund that had succeeded failed after all: we owe again.
 pub(crate) fn refund_failed_later(matter: Matter, refund: RefundId) -> Entry {
-    let refund = Some(refund);
-    entry(
-        matter,
-        refund,
-        Account::GatewayReceivable,
-        Account::Suspense,
-    )
+    entry(EntryKind::RefundFailedLater, matter, Some(refund))
 }
 
 /// The payment server gave money back without us: nothing of it is left to earn or return.
 pub(crate) fn refunded_outside(matter: Matter) -> Entry {
-    entry(matter, None, Account::Suspense, Account::GatewayReceivable)
+    entry(EntryKind::RefundedOutside, matter, None)
+}
+
+/// The payment server gave money back without us after the payer was served: our loss.
+pub(crate) fn refunded_outside_after_earned(matter: Matter) -> Entry {
+    entry(EntryKind::RefundedOutsideAfterEarned, matter, None)
 }
 
 /// The payer was served and has the money back: the merchant's price is our loss.
 pub(crate) fn lost(matter: Matter) -> Entry {
-    entry(matter, None, Account::Loss, Account::Merchant)
+    entry(EntryKind::Lost, matter, None)
+}
+
+/// The payer disputes: the payment server withholds the money until it is decided.
+pub(crate) fn dispute_opened(matter: Matter) -> Entry {
+    entry(EntryKind::DisputeOpened, matter, None)
+}
+
+/// The dispute was decided for us.
+pub(crate) fn dispute_won(matter: Matter) -> Entry {
+    entry(EntryKind::DisputeWon, matter, None)
+}
+
+/// The dispute was decided for a payer who was not served: the money is back where it belongs.
+pub(crate) fn dispute_lost(matter: Matter) -> Entry {
+    entry(EntryKind::DisputeLost, matter, None)
+}
+
+/// The dispute was decided for a payer who was served: our loss.
+pub(crate) fn dispute_lost_after_earned(matter: Matter) -> Entry {
+    entry(EntryKind::DisputeLostAfterEarned, matter, None)
+}
+
+/// A person gave up earned money that the payment server will never pay out.
+pub(crate) fn written_off(matter: Matter) -> Entry {
+    entry(EntryKind::WrittenOff, matter, None)
+}
+
+/// A person closed a payment that was not earned and can't be returned to anybody.
+pub(crate) fn unclaimed(matter: Matter) -> Entry {
+    entry(EntryKind::Unclaimed, matter, None)
+}
+
+/// The payment server took its fee.
+pub(crate) fn fee(settlement: &Settlement) -> Entry {
+    settled(EntryKind::Fee, settlement)
+}
+
+/// The payment server gave a fee back.
+pub(crate) fn fee_returned(settlement: &Settlement) -> Entry {
+    settled(EntryKind::FeeReturned, settlement)
+}
+
+/// The payment server paid out to the merchant's bank.
+pub(crate) fn paid_out(settlement: &Settlement) -> Entry {
+    settled(EntryKind::PaidOut, settlement)
+}
+
+/// A payout came back.
+pub(crate) fn payout_returned(settlement: &Settlement) -> Entry {
+    settled(EntryKind::PayoutReturned, settlement)
 }
 
 /// Why postings are no entry.
@@ -142,99 +295,43 @@ fn balance_of(postings: &[Posting], currency: Currency) -> Result<i64, BalanceEr
         .ok_or(BalanceError::Overflow)
 }
 
-fn entry(matter: Matter, refund: Option<RefundId>, debit: Account, credit: Account) -> Entry {
-    let minor = matter.amount.minor();
+fn entry(kind: EntryKind, matter: Matter, refund: Option<RefundId>) -> Entry {
+    let about = (Some(matter.transaction), Some(matter.payment), refund);
+    pair(kind, matter.amount, about, None)
+}
+
+fn settled(kind: EntryKind, settlement: &Settlement) -> Entry {
+    let (transaction, payment) = settlement.about.unzip();
+    let line = Some(&settlement.line);
+    pair(kind, settlement.amount, (transaction, payment, None), line)
+}
+
+type About = (Option<TransactionId>, Option<PaymentId>, Option<RefundId>);
+
+fn pair(
+    kind: EntryKind,
+    amount: Money,
+    (transaction, payment, refund): About,
+    line: Option<&LineName>,
+) -> Entry {
+    let minor = amount.minor();
     if minor == 0 {
         return Vec::new();
     }
     let posting = |account, debit_minor, credit_minor| Posting {
+        kind,
         account,
         debit_minor,
         credit_minor,
-        currency: matter.amount.currency(),
-        transaction: matter.transaction,
-        payment: matter.payment,
+        currency: amount.currency(),
+        transaction,
+        payment,
         refund,
+        line: line.cloned(),
     };
+    let (debit, credit) = kind.sides();
     vec![posting(debit, minor, 0), posting(credit, 0, minor)]
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn matter(minor: i64) -> Matter {
-        Matter {
-            transaction: TransactionId::from_random([1; 16]),
-            payment: PaymentId::from_random([2; 16]),
-            amount: Money::new(minor, "CNY".parse().unwrap()).unwrap(),
-        }
-    }
-
-    fn balance(postings: &[Posting], account: Account) -> i64 {
-        let of_account = postings.iter().filter(|posting| posting.account == account);
-        of_account.map(|p| p.debit_minor - p.credit_minor).sum()
-    }
-
-    #[test]
-    fn every_way_of_a_payment_leaves_suspense_empty() {
-        let refund = RefundId::from_random([3; 16]);
-        let ways: [(Vec<Entry>, [i64; 4]); 4] = [
-            (
-                vec![received(matter(450)), earned(matter(450))],
-                [450, 0, -450, 0],
-            ),
-            (
-                vec![received(matter(450)), refunded(matter(450), refund)],
-                [0, 0, 0, 0],
-            ),
-            (
-                vec![received(matter(450)), refunded_outside(matter(450))],
-                [0, 0, 0, 0],
-            ),
-            (
-                vec![
-                    received(matter(450)),
-                    refunded(matter(450), refund),
-                    lost(matter(450)),
-                ],
-                [0, 0, -450, 450],
-            ),
-        ];
-        for (entries, expected) in ways {
-            let postings = entries.concat();
-            assert_eq!(check_balanced(&postings), Ok(()));
-            assert_eq!(
-                Account::ALL.map(|account| balance(&postings, account)),
-                expected
-            );
-        }
-    }
-
-    #[test]
-    fn a_refund_that_fails_later_owes_again() {
-        let refund = RefundId::from_random([3; 16]);
-        let matter = matter(450);
-        let entries = [
-            received(matter),
-            refunded(matter, refund),
-            refund_failed_later(matter, refund),
-        ];
-        assert_eq!(balance(&entries.concat(), Account::Suspense), -450);
-    }
-
-    #[test]
-    fn nothing_is_posted_for_nothing() {
-        assert_eq!(received(matter(0)), vec![]);
-    }
-
-    #[test]
-    fn half_an_entry_is_refused() {
-        let mut half = received(matter(450));
-        half.pop();
-        let unbalanced = Err(BalanceError::Unbalanced("CNY".parse().unwrap()));
-        assert_eq!(check_balanced(&half), unbalanced);
-        half[0].debit_minor = 0;
-        assert_eq!(check_balanced(&half), Err(BalanceError::Sides));
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::store::sqlite::{SqliteReader, SqliteStore};
-use crate::store::{Change, EventRow, SaleRow, Store as _, TerminalNote};
+use crate::store::{Batch, Change, EventRow, SaleRow, Store as _, TerminalNote};
 
 struct Served {
     router: Router,
@@ -31,7 +31,12 @@ impl Served {
             at: Utc::EPOCH,
             online: true,
         };
-        store.commit_all(&changes, &[presence]).unwrap();
+        let batch = Batch {
+            changes: &changes,
+            notes: &[presence],
+            ..Batch::default()
+        };
+        store.commit_all(batch).unwrap();
         let token = Token::load_or_create(folder.path(), &mut || [9; 16]).unwrap();
         let reader = SqliteReader::open(folder.path()).unwrap();
         Self {

@@ -9,8 +9,9 @@ use protocol::time::Utc;
 use super::speak::Parcel;
 use crate::ledger::Posting;
 use crate::sale::{Sale, Word};
+use crate::store::books::BookNote;
 use crate::store::{
-    Change, EventRow, IdentityRow, OutboxRow, PaymentRow, RefundRow, SaleRow, TerminalNote,
+    Batch, Change, EventRow, IdentityRow, OutboxRow, PaymentRow, RefundRow, SaleRow, TerminalNote,
 };
 
 /// One commit and what follows it.
@@ -19,13 +20,26 @@ pub(crate) struct Group {
     pub(crate) changes: Vec<Change>,
     pub(crate) notes: Vec<TerminalNote>,
     pub(crate) identities: Vec<IdentityRow>,
+    pub(crate) books: Vec<BookNote>,
     pub(crate) parcels: Vec<Parcel>,
 }
 
 impl Group {
+    /// What the store commits at once; identities go before it.
+    pub(crate) fn batch(&self) -> Batch<'_> {
+        Batch {
+            changes: &self.changes,
+            notes: &self.notes,
+            books: &self.books,
+        }
+    }
+
     /// Whether anything of it must be on the disk before anything is sent.
     pub(crate) const fn needs_commit(&self) -> bool {
-        !self.changes.is_empty() || !self.notes.is_empty() || !self.identities.is_empty()
+        !self.changes.is_empty()
+            || !self.notes.is_empty()
+            || !self.identities.is_empty()
+            || !self.books.is_empty()
     }
 }
 

@@ -107,7 +107,7 @@ impl Desk {
     fn finish(&mut self) -> Vec<Parcel> {
         let group = self.core.take_group(self.now);
         if group.needs_commit() {
-            self.store.commit_all(&group.changes, &group.notes).unwrap();
+            self.store.commit_all(group.batch()).unwrap();
         }
         self.core.handle_committed();
         group.parcels

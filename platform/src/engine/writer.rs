@@ -111,7 +111,7 @@ fn commit<S: Store>(store: &mut S, group: Box<Group>) -> Result<Box<Group>, Stor
     for identity in &group.identities {
         store.put_identity(identity)?;
     }
-    store.commit_all(&group.changes, &group.notes)?;
+    store.commit_all(group.batch())?;
     metrics::committed(&group.changes, clock.now().tick.since(began));
     Ok(group)
 }

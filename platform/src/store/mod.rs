@@ -4,6 +4,8 @@
 //! One [`Writer`](Store) changes the store; any number of [`Reader`]s look at it. A commit is one
 //! synced transaction however many changes it carries, so the price of a sync is shared by a group.
 
+
+pub(crate) mod books;
 pub(crate) mod memory;
 pub(crate) mod reader;
 pub(crate) mod sqlite;
@@ -15,12 +17,13 @@ use protocol::id::{
     BootId, GatewayId, JournalId, PayeeId, PaymentId, Pseudonym, RefundId, SessionId, StoreEpoch,
     TransactionId,
 };
-use protocol::message::Digest;
+use protocol::message::{Digest, StatementLine};
 use protocol::money::Money;
 use protocol::time::Utc;
 use protocol::topic::{TerminalName, Topic};
 use serde::Serialize;
 
+use self::books::{BookNote, OrderBook, Unlisted};
 use crate::ledger::Posting;
 
 /// Why the store did not do what it was asked.
@@ -51,6 +54,14 @@ pub(crate) enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// Everything that one commit writes: all of it, in this order, or nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Batch<'a> {
+    pub(crate) changes: &'a [Change],
+    pub(crate) notes: &'a [TerminalNote],
+    pub(crate) books: &'a [BookNote],
 }
 
 /// All effects of one step of one sale: written together or not at all.
@@ -185,12 +196,14 @@ pub(crate) struct IdentityRow {
 
 /// The one writer. Every method blocks; a commit returns once it is on the disk.
 pub(crate) trait Store: Send + 'static {
-    /// Writes all of `changes` and `notes`, in this order, or nothing.
-    fn commit_all(&mut self, changes: &[Change], notes: &[TerminalNote]) -> Result<(), StoreError>;
+    fn commit_all(&mut self, batch: Batch<'_>) -> Result<(), StoreError>;
 
     #[cfg(test)]
     fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
-        self.commit_all(changes, &[])
+        self.commit_all(Batch {
+            changes,
+            ..Batch::default()
+        })
     }
 
     fn sale(&self, transaction: TransactionId) -> Result<Option<SaleRow>, StoreError>;
@@ -206,6 +219,30 @@ pub(crate) trait Store: Send + 'static {
     fn outbox(&self, transaction: Option<TransactionId>) -> Result<Vec<OutboxRow>, StoreError>;
 
     fn terminal(&self, terminal: &TerminalName) -> Result<Option<TerminalRow>, StoreError>;
+
+    /// The last [`BookNote::Reconciliation`] of a gateway.
+    fn reconciliation(&self, gateway: &GatewayId) -> Result<Option<String>, StoreError>;
+
+    /// What we hold of these orders, in the order of their ids; unknown ones are left out.
+    fn order_books(&self, orders: &[TransactionId]) -> Result<Vec<OrderBook>, StoreError>;
+
+    /// Lines that must be looked at again, numbered above `after`, in the order of their numbers.
+    fn pending_lines(
+        &self,
+        gateway: &GatewayId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StatementLine>, StoreError>;
+
+    /// Payments of a gateway received, and refunds of it succeeded, from `from` and before
+    /// `until`, that neither a line nor a task (kind `missing_there` or `missing_refund`, subject
+    /// `payment:ID` or `refund:ID`) names. At most `limit` of each, oldest first.
+    fn unlisted(
+        &self,
+        gateway: &GatewayId,
+        (from, until): (Utc, Utc),
+        limit: usize,
+    ) -> Result<Vec<Unlisted>, StoreError>;
 
     /// Written over an earlier row of the same pseudonym.
     fn put_identity(&mut self, row: &IdentityRow) -> Result<(), StoreError>;

@@ -6,6 +6,7 @@ use protocol::time::Utc;
 use protocol::topic::TerminalName;
 use serde::Serialize;
 
+use super::books::{TaskQuery, TaskRow};
 use super::{EventRow, PaymentRow, RefundRow, StoreError, TerminalRow};
 use crate::audit::Audit;
 
@@ -59,11 +60,14 @@ pub(crate) struct Detail {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct LedgerLine {
     pub(crate) at: Utc,
+    /// Why it was booked.
+    pub(crate) kind: String,
     pub(crate) account: String,
     pub(crate) debit_minor: i64,
     pub(crate) credit_minor: i64,
     pub(crate) currency: Currency,
-    pub(crate) payment: PaymentId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) payment: Option<PaymentId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refund: Option<RefundId>,
 }
@@ -85,6 +89,9 @@ pub(crate) trait Reader: Send + 'static {
 
     /// Every terminal that was ever heard of, in the order of their names.
     fn terminals(&self) -> Result<Vec<TerminalRow>, StoreError>;
+
+    /// The work list, oldest first.
+    fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskRow>, StoreError>;
 
     fn totals(&self) -> Result<Totals, StoreError>;
 

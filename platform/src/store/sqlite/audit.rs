@@ -42,15 +42,13 @@ fn is_empty(connection: &Connection, query: &str) -> rusqlite::Result<bool> {
     connection.prepare(query)?.exists([]).map(|exists| !exists)
 }
 
-/// Receipts and refunds are told apart by the account and the side: what a refund gave back and
-/// took again (it failed later) is not received twice.
+/// A refund that failed later is taken back; what a payer won in a dispute went back too.
 const TRANSACTIONS: &str = "
     SELECT t.id, t.terminal, t.state, t.open, t.currency,
-        coalesce(sum(l.debit_minor) FILTER (
-            WHERE l.account = 'gateway_receivable' AND l.refund IS NULL), 0),
-        coalesce(sum(l.credit_minor) FILTER (WHERE l.account = 'gateway_receivable'), 0)
-        - coalesce(sum(l.debit_minor) FILTER (
-            WHERE l.account = 'gateway_receivable' AND l.refund IS NOT NULL), 0),
+        coalesce(sum(l.debit_minor) FILTER (WHERE l.kind = 'received'), 0),
+        coalesce(sum(l.debit_minor) FILTER (WHERE l.kind IN ('refunded', 'refunded_outside',
+            'refunded_outside_after_earned', 'dispute_lost', 'dispute_lost_after_earned')), 0)
+        - coalesce(sum(l.debit_minor) FILTER (WHERE l.kind = 'refund_failed_later'), 0),
         coalesce(sum(l.credit_minor - l.debit_minor) FILTER (
             WHERE l.account IN ('merchant', 'loss')), 0),
         coalesce(sum(l.credit_minor - l.debit_minor) FILTER (WHERE l.account = 'suspense'), 0)

@@ -109,17 +109,26 @@ fn write_order(connection: &Connection, sale: &SaleRow) -> rusqlite::Result<()> 
     written.map(drop)
 }
 
-fn write_posting(connection: &Connection, posting: &Posting, at: Utc) -> rusqlite::Result<()> {
-    let statement = "INSERT INTO ledger (transaction_id, payment, refund, account, debit_minor, \
-         credit_minor, currency, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+pub(super) fn write_posting(
+    connection: &Connection,
+    posting: &Posting,
+    at: Utc,
+) -> rusqlite::Result<()> {
+    let statement = "INSERT INTO ledger (transaction_id, payment, refund, kind, account, \
+         debit_minor, credit_minor, currency, gateway, line, at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    let line = posting.line.as_ref();
     let written = connection.prepare_cached(statement)?.execute(params![
-        posting.transaction.as_bytes(),
-        posting.payment.as_bytes(),
+        posting.transaction.as_ref().map(|id| id.as_bytes()),
+        posting.payment.as_ref().map(|payment| payment.as_bytes()),
         posting.refund.as_ref().map(|refund| refund.as_bytes()),
+        posting.kind.as_str(),
         posting.account.as_str(),
         posting.debit_minor,
         posting.credit_minor,
         posting.currency.code(),
+        line.map(|line| line.gateway.as_str()),
+        line.map(|line| line.sequence.cast_signed()),
         at.as_millis(),
     ]);
     written.map(drop)

@@ -1,12 +1,14 @@
 //! The store as one `SQLite` file: WAL, synchronous FULL, foreign keys on.
 
 mod audit;
+mod books;
 mod chain;
 mod change;
 mod note;
 mod read;
 mod rows;
 mod schema;
+mod second;
 mod terminals;
 #[cfg(test)]
 mod tests;

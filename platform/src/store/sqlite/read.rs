@@ -6,8 +6,9 @@ use protocol::id::{PaymentId, RefundId, TransactionId};
 use protocol::topic::TerminalName;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
-use super::{audit, failed, open_reader, rows, terminals};
+use super::{audit, books, failed, open_reader, rows, terminals};
 use crate::audit::Audit;
+use crate::store::books::{TaskQuery, TaskRow};
 use crate::store::reader::{Detail, EVENTS_MAX, LedgerLine, Page, PageQuery, Reader, Totals};
 use crate::store::{OutboxRow, SaleRow, StoreError, TerminalRow};
 
@@ -35,6 +36,10 @@ impl Reader for SqliteReader {
 
     fn terminals(&self) -> Result<Vec<TerminalRow>, StoreError> {
         terminals::all(&self.connection).map_err(failed("list terminals"))
+    }
+
+    fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskRow>, StoreError> {
+        books::tasks(&self.connection, query).map_err(failed("list tasks"))
     }
 
     fn totals(&self) -> Result<Totals, StoreError> {
@@ -168,18 +173,21 @@ fn detail(connection: &Connection, transaction: TransactionId) -> rusqlite::Resu
 }
 
 const LEDGER_LINE: &str =
-    "SELECT at, account, debit_minor, credit_minor, currency, payment, refund FROM ledger";
+    "SELECT at, kind, account, debit_minor, credit_minor, currency, payment, refund FROM ledger";
 
 fn ledger_line(row: &Row<'_>) -> rusqlite::Result<LedgerLine> {
     Ok(LedgerLine {
         at: rows::instant(row, 0)?,
-        account: row.get(1)?,
-        debit_minor: row.get(2)?,
-        credit_minor: row.get(3)?,
-        currency: rows::parsed(row, 4)?,
-        payment: PaymentId::from_random(row.get(5)?),
-        refund: row
+        kind: row.get(1)?,
+        account: row.get(2)?,
+        debit_minor: row.get(3)?,
+        credit_minor: row.get(4)?,
+        currency: rows::parsed(row, 5)?,
+        payment: row
             .get::<_, Option<[u8; 16]>>(6)?
+            .map(PaymentId::from_random),
+        refund: row
+            .get::<_, Option<[u8; 16]>>(7)?
             .map(RefundId::from_random),
     })
 }

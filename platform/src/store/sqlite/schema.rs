@@ -3,8 +3,10 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use super::second::SECOND;
+
 /// Statements that lead from each version to the next; the first one starts from an empty file.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND];
 
 /// Why a database can't be used with these migrations.
 #[derive(Debug, thiserror::Error)]

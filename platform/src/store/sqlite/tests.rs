@@ -2,6 +2,7 @@
 //! faces the same questions.
 
 mod audit;
+mod books;
 
 use std::path::Path;
 
@@ -21,8 +22,8 @@ use super::{MIGRATIONS, SqliteReader, SqliteStore, file};
 use crate::ledger::{self, Matter};
 use crate::store::reader::{PageQuery, Reader as _};
 use crate::store::{
-    Change, EventRow, IdentityRow, OutboxRow, PaymentRow, RefundRow, SaleRow, Store, StoreError,
-    TerminalNote,
+    Batch, Change, EventRow, IdentityRow, OutboxRow, PaymentRow, RefundRow, SaleRow, Store,
+    StoreError, TerminalNote,
 };
 
 fn open(folder: &Path) -> SqliteStore {
@@ -306,7 +307,12 @@ fn terminals_are_remembered_and_acknowledgements_never_go_back() {
             digest: Digest::of(b"receipt"),
         },
     ];
-    store.commit_all(&[created(1)], &notes).unwrap();
+    let batch = Batch {
+        changes: &[created(1)],
+        notes: &notes,
+        ..Batch::default()
+    };
+    store.commit_all(batch).unwrap();
     drop(store);
 
     let store = open(folder.path());

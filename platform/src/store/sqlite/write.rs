@@ -3,16 +3,17 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use protocol::id::{Entropy, PlatformId, Pseudonym, StoreEpoch, TransactionId};
+use protocol::id::{Entropy, GatewayId, PlatformId, Pseudonym, StoreEpoch, TransactionId};
+use protocol::message::StatementLine;
+use protocol::time::Utc;
 use protocol::topic::TerminalName;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::chain::{self, Head};
-use super::{Identity, change, failed, file, identify, note, open_error, open_writer, read};
-use crate::store::{
-    Change, IdentityRow, OutboxRow, SaleRow, Store, StoreError, TerminalNote, TerminalRow,
-};
+use super::{Identity, books, change, failed, file, identify, note, open_error, open_writer, read};
+use crate::store::books::{OrderBook, Unlisted};
+use crate::store::{Batch, IdentityRow, OutboxRow, SaleRow, Store, StoreError, TerminalRow};
 
 /// The one writer of a data folder.
 #[derive(Debug)]
@@ -88,17 +89,20 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn commit_all(&mut self, changes: &[Change], notes: &[TerminalNote]) -> Result<(), StoreError> {
+    fn commit_all(&mut self, batch: Batch<'_>) -> Result<(), StoreError> {
         self.writable()?;
         let wrap = failed("commit");
         let transaction = Transaction::new(&mut self.connection, TransactionBehavior::Immediate)
             .map_err(&wrap)?;
         let mut head = self.head;
-        for change in changes {
+        for change in batch.changes {
             head = change::write(&transaction, change, head)?;
         }
-        for note in notes {
+        for note in batch.notes {
             note::write(&transaction, note).map_err(&wrap)?;
+        }
+        for note in batch.books {
+            books::write(&transaction, note).map_err(&wrap)?;
         }
         if head != self.head {
             chain::put_head(&transaction, head).map_err(&wrap)?;
@@ -129,6 +133,34 @@ impl Store for SqliteStore {
 
     fn terminal(&self, terminal: &TerminalName) -> Result<Option<TerminalRow>, StoreError> {
         read::terminal(&self.connection, terminal)
+    }
+
+    fn reconciliation(&self, gateway: &GatewayId) -> Result<Option<String>, StoreError> {
+        books::reconciliation(&self.connection, gateway).map_err(failed("read a reconciliation"))
+    }
+
+    fn order_books(&self, orders: &[TransactionId]) -> Result<Vec<OrderBook>, StoreError> {
+        books::order_books(&self.connection, orders).map_err(failed("read the books of orders"))
+    }
+
+    fn pending_lines(
+        &self,
+        gateway: &GatewayId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<StatementLine>, StoreError> {
+        books::pending_lines(&self.connection, gateway, after, limit)
+            .map_err(failed("list pending lines"))
+    }
+
+    fn unlisted(
+        &self,
+        gateway: &GatewayId,
+        window: (Utc, Utc),
+        limit: usize,
+    ) -> Result<Vec<Unlisted>, StoreError> {
+        books::unlisted(&self.connection, gateway, window, limit)
+            .map_err(failed("list what no statement names"))
     }
 
     fn put_identity(&mut self, row: &IdentityRow) -> Result<(), StoreError> {
