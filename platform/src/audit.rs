@@ -1,15 +1,19 @@
 //! The books of a data folder, read from outside: what came in, what went back, what was kept,
 //! and whether the invariants of the ledger hold.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use protocol::id::TransactionId;
 use protocol::money::Currency;
+use protocol::time::Utc;
 use protocol::topic::TerminalName;
 use serde::Serialize;
 
+use crate::store::StoreError;
 use crate::store::reader::Reader as _;
-use crate::store::sqlite::SqliteReader;
+use crate::store::sqlite::{Checker, SqliteReader};
 
 /// Why the books could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -29,10 +33,10 @@ pub struct Audit {
     pub balanced: bool,
     /// I8: every event is as it was written and none is missing.
     pub chain_intact: bool,
-    /// Every other rule of the ledger that is broken, one line each; empty when all hold: I4 (a
-    /// payment belongs to one transaction), I5 (0 <= refunded <= received), I6 (0 <= suspense <=
-    /// received, and 0 once nothing is to be done).
-    pub violations: Vec<String>,
+    /// Lines of payment servers' statements, by what they were found to be.
+    pub lines: BTreeMap<String, u64>,
+    /// Every row that breaks an invariant, or can't be read; empty when all hold.
+    pub violations: Vec<Violation>,
 }
 
 impl Audit {
@@ -41,6 +45,38 @@ impl Audit {
     pub fn is_clean(&self) -> bool {
         self.balanced && self.chain_intact && self.violations.is_empty()
     }
+}
+
+/// A row that breaks an invariant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Violation {
+    /// `I1` to `I14`, or `unreadable`.
+    pub invariant: &'static str,
+    /// What is broken.
+    pub rule: &'static str,
+    /// A transaction, a session, a line of a statement, or an account.
+    pub subject: String,
+    /// What was found.
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            invariant,
+            rule,
+            subject,
+            detail,
+        } = self;
+        write!(f, "{invariant}: {subject}: {rule}: {detail}")
+    }
+}
+
+/// What [`check`] has looked at, and what it has found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    pub transactions: u64,
+    pub violations: Vec<Violation>,
 }
 
 /// One transaction's money, in minor units of `currency`.
@@ -67,9 +103,32 @@ pub struct AuditedTransaction {
 pub fn read(data: impl AsRef<Path>) -> Result<Audit, AuditError> {
     let folder = data.as_ref();
     SqliteReader::open(folder)
-        .and_then(|reader| reader.audit())
-        .map_err(|error| AuditError {
-            folder: folder.display().to_string(),
-            source: Box::new(error),
-        })
+        .and_then(|reader| reader.audit(now()))
+        .map_err(|error| audit_error(folder, error))
+}
+
+/// Checks every invariant over the whole store of a data folder, also while a platform is running
+/// on it, and keeps none of it in memory but what is wrong.
+///
+/// # Errors
+/// When the store can't be opened or read at all; a single row that can't be read is a violation.
+pub fn check(data: impl AsRef<Path>) -> Result<Report, AuditError> {
+    let folder = data.as_ref();
+    let found = Checker::open(folder).and_then(|checker| checker.everything(now()));
+    let found = found.map_err(|error| audit_error(folder, error))?;
+    Ok(Report {
+        transactions: found.transactions,
+        violations: found.violations,
+    })
+}
+
+fn now() -> Utc {
+    process::clock::Clock::system().now().utc
+}
+
+fn audit_error(folder: &Path, error: StoreError) -> AuditError {
+    AuditError {
+        folder: folder.display().to_string(),
+        source: Box::new(error),
+    }
 }

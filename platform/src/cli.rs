@@ -54,6 +54,13 @@ pub(crate) enum Command {
     Run,
     /// Reads the configuration and every file it names, and says what is wrong (exit code 78).
     CheckConfig,
+    /// Checks every invariant of the books, also while the platform runs. Prints each row that
+    /// breaks one and exits with 1, or a summary and exits with 0.
+    Audit {
+        /// Prints one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
     /// Forgets who a pseudonym is, in every file of the store. Stop the platform first.
     EraseIdentity {
         /// 32 hexadecimal digits, as records name the payer.

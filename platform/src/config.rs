@@ -11,6 +11,7 @@ use protocol::id::{GatewayId, PlatformId};
 use protocol::signed::Keyring;
 use protocol_client::BrokerAddress;
 
+pub use crate::reconciliation::ReconciliationPolicy;
 pub use crate::sale::{Timeouts, UncertainPolicy};
 pub use settings::{
     ApiSettings, BrokerSettings, Capabilities, EmbeddedSettings, ExternalSettings, GatewaySettings,
@@ -39,6 +40,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What becomes of the money when nobody can say whether a device moved.
     pub uncertain: UncertainPolicy,
+    /// When statements are compared with our books, and what that may do.
+    pub reconciliation: ReconciliationPolicy,
 }
 
 /// A payment server.
@@ -102,6 +105,7 @@ impl Config {
             allow_plaintext: false,
             timeouts: Timeouts::default(),
             uncertain: UncertainPolicy::default(),
+            reconciliation: ReconciliationPolicy::default(),
         }
     }
 

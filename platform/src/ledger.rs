@@ -20,8 +20,8 @@ pub(crate) enum Account {
     Merchant,
     /// Served although the money went back. A debit balance.
     Loss,
-    /// Withheld by the payment server while a payer disputes. A debit balance.
-    Disputed,
+    /// Earned, and claimed back by the payer's bank. A credit balance until that is decided.
+    Dispute,
     /// What the payment server keeps for its service. A debit balance.
     Fees,
     /// What the payment server has paid out to the merchant's bank. A debit balance.
@@ -37,7 +37,7 @@ impl Account {
         Self::Suspense,
         Self::Merchant,
         Self::Loss,
-        Self::Disputed,
+        Self::Dispute,
         Self::Fees,
         Self::Bank,
         Self::Unclaimed,
@@ -50,7 +50,7 @@ impl Account {
             Self::Suspense => "suspense",
             Self::Merchant => "merchant",
             Self::Loss => "loss",
-            Self::Disputed => "disputed",
+            Self::Dispute => "dispute",
             Self::Fees => "fees",
             Self::Bank => "bank",
             Self::Unclaimed => "unclaimed",
@@ -67,12 +67,13 @@ pub(crate) enum EntryKind {
     Refunded,
     RefundFailedLater,
     RefundedOutside,
-    RefundedOutsideAfterEarned,
+    Unearned,
     Lost,
-    DisputeOpened,
+    LostOutside,
+    LossUndone,
+    Disputed,
     DisputeWon,
     DisputeLost,
-    DisputeLostAfterEarned,
     WrittenOff,
     Unclaimed,
     Fee,
@@ -90,12 +91,13 @@ impl EntryKind {
             Self::Refunded => "refunded",
             Self::RefundFailedLater => "refund_failed_later",
             Self::RefundedOutside => "refunded_outside",
-            Self::RefundedOutsideAfterEarned => "refunded_outside_after_earned",
+            Self::Unearned => "unearned",
             Self::Lost => "lost",
-            Self::DisputeOpened => "dispute_opened",
+            Self::LostOutside => "lost_outside",
+            Self::LossUndone => "loss_undone",
+            Self::Disputed => "disputed",
             Self::DisputeWon => "dispute_won",
             Self::DisputeLost => "dispute_lost",
-            Self::DisputeLostAfterEarned => "dispute_lost_after_earned",
             Self::WrittenOff => "written_off",
             Self::Unclaimed => "unclaimed",
             Self::Fee => "fee",
@@ -114,14 +116,13 @@ impl EntryKind {
                 (Account::Suspense, Account::GatewayReceivable)
             }
             Self::RefundFailedLater => (Account::GatewayReceivable, Account::Suspense),
-            Self::RefundedOutsideAfterEarned | Self::WrittenOff => {
-                (Account::Loss, Account::GatewayReceivable)
-            }
+            Self::LostOutside | Self::WrittenOff => (Account::Loss, Account::GatewayReceivable),
+            Self::Unearned => (Account::Merchant, Account::Suspense),
             Self::Lost => (Account::Loss, Account::Merchant),
-            Self::DisputeOpened => (Account::Disputed, Account::GatewayReceivable),
-            Self::DisputeWon => (Account::GatewayReceivable, Account::Disputed),
-            Self::DisputeLost => (Account::Suspense, Account::Disputed),
-            Self::DisputeLostAfterEarned => (Account::Loss, Account::Disputed),
+            Self::LossUndone => (Account::Merchant, Account::Loss),
+            Self::Disputed => (Account::Merchant, Account::Dispute),
+            Self::DisputeWon => (Account::Dispute, Account::Merchant),
+            Self::DisputeLost => (Account::Dispute, Account::GatewayReceivable),
             Self::Unclaimed => (Account::Suspense, Account::Unclaimed),
             Self::Fee => (Account::Fees, Account::GatewayReceivable),
             Self::FeeReturned => (Account::GatewayReceivable, Account::Fees),
@@ -199,9 +200,9 @@ pub(crate) fn refunded_outside(matter: Matter) -> Entry {
     entry(EntryKind::RefundedOutside, matter, None)
 }
 
-/// The payment server gave money back without us after the payer was served: our loss.
-pub(crate) fn refunded_outside_after_earned(matter: Matter) -> Entry {
-    entry(EntryKind::RefundedOutsideAfterEarned, matter, None)
+/// What was earned is to be returned after all.
+pub(crate) fn unearned(matter: Matter) -> Entry {
+    entry(EntryKind::Unearned, matter, None)
 }
 
 /// The payer was served and has the money back: the merchant's price is our loss.
@@ -209,24 +210,32 @@ pub(crate) fn lost(matter: Matter) -> Entry {
     entry(EntryKind::Lost, matter, None)
 }
 
-/// The payer disputes: the payment server withholds the money until it is decided.
-pub(crate) fn dispute_opened(matter: Matter) -> Entry {
-    entry(EntryKind::DisputeOpened, matter, None)
+/// The payment server gave earned money back without us: the payer was served for nothing.
+pub(crate) fn lost_outside(matter: Matter) -> Entry {
+    entry(EntryKind::LostOutside, matter, None)
 }
 
-/// The dispute was decided for us.
+/// The refund that made it a loss failed for good: nothing went back.
+pub(crate) fn loss_undone(matter: Matter) -> Entry {
+    entry(EntryKind::LossUndone, matter, None)
+}
+
+/// The payer's bank claims earned money back.
+pub(crate) fn disputed(matter: Matter) -> Entry {
+    entry(EntryKind::Disputed, matter, None)
+}
+
+/// The claim came to nothing.
 pub(crate) fn dispute_won(matter: Matter) -> Entry {
     entry(EntryKind::DisputeWon, matter, None)
 }
 
-/// The dispute was decided for a payer who was not served: the money is back where it belongs.
+/// The claim was paid from what the payment server holds for us: served for nothing. What was not
+/// earned before is [`refunded_outside`].
 pub(crate) fn dispute_lost(matter: Matter) -> Entry {
-    entry(EntryKind::DisputeLost, matter, None)
-}
-
-/// The dispute was decided for a payer who was served: our loss.
-pub(crate) fn dispute_lost_after_earned(matter: Matter) -> Entry {
-    entry(EntryKind::DisputeLostAfterEarned, matter, None)
+    let mut postings = entry(EntryKind::DisputeLost, matter, None);
+    postings.extend(lost(matter));
+    postings
 }
 
 /// A person gave up earned money that the payment server will never pay out.

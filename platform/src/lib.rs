@@ -8,16 +8,19 @@ mod api;
 pub mod audit;
 pub mod config;
 mod engine;
-#[allow(dead_code, reason = "every way of money has its entry before a machine takes it")]
+#[allow(
+    dead_code,
+    reason = "every way of money has its entry before a machine takes it"
+)]
 mod ledger;
 mod metrics;
+mod reconciliation;
 mod registry;
 pub mod rules;
 mod sale;
 mod shell;
 pub mod simulation;
 pub mod site;
-#[allow(dead_code, reason = "the books have their rows before a machine writes them")]
 mod store;
 
 pub use config::{Config, Settings};

@@ -26,6 +26,7 @@ async fn start(arguments: &Arguments) -> anyhow::Result<()> {
             println!("{}: ok", arguments.config.display());
             Ok(())
         }
+        Command::Audit { json } => audit(&settings, *json),
         Command::EraseIdentity { pseudonym } => {
             let erased = settings.erase_identity(*pseudonym)?;
             println!(
@@ -43,6 +44,24 @@ async fn start(arguments: &Arguments) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+fn audit(settings: &Settings, is_json: bool) -> anyhow::Result<()> {
+    let report = platform::audit::check(&settings.data_folder)?;
+    let count = report.violations.len();
+    if is_json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        for violation in &report.violations {
+            println!("{violation}");
+        }
+        println!("{} transactions, {count} violations", report.transactions);
+    }
+    if count == 0 {
+        return Ok(());
+    }
+    let line = format!("{count} rows of the books break an invariant");
+    Err(process::exit::Failure::new(process::exit::Code::Failed, line).into())
 }
 
 async fn run(settings: &Settings) -> anyhow::Result<()> {

@@ -5,10 +5,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
-use protocol::id::TransactionId;
+use protocol::id::{GatewayId, TransactionId};
 use protocol::topic::TerminalName;
 
+use crate::audit::Violation;
 use crate::store::reader::Totals;
+use crate::store::sqlite::Findings;
 use crate::store::{Change, EventRow, StoreError};
 
 const ORDERS: &str = "paylatch_platform_orders_total";
@@ -32,18 +34,79 @@ const OUTBOX: &str = "paylatch_platform_outbox_messages";
 const SUSPENSE: &str = "paylatch_platform_suspense_minor_units";
 const CONNECTED: &str = "paylatch_platform_broker_connected";
 const PRESENCE: &str = "paylatch_platform_presence_changes_total";
+const TASKS: &str = "paylatch_platform_open_tasks";
+const VIOLATIONS: &str = "paylatch_platform_invariant_violations";
+const CHECK_AGE: &str = "paylatch_platform_invariant_check_age_seconds";
+const CHECK_SECONDS: &str = "paylatch_platform_invariant_check_seconds";
+const CHECK_FAILURES: &str = "paylatch_platform_invariant_check_failures_total";
+const UNCHECKED: &str = "paylatch_platform_invariant_unchecked_events";
+const STATEMENT_LINES: &str = "paylatch_platform_statement_lines_total";
+const STATEMENT_FAULTS: &str = "paylatch_platform_statement_faults_total";
+const RECONCILIATIONS: &str = "paylatch_platform_reconciliations_total";
 const API_REFUSED: &str = "paylatch_platform_api_refused_total";
+
+/// Everything that a check can name.
+const INVARIANTS: [&str; 14] = [
+    "I1",
+    "I2",
+    "I3",
+    "I4",
+    "I5",
+    "I6",
+    "I7",
+    "I8",
+    "I9",
+    "I10",
+    "I11",
+    "I13",
+    "I14",
+    "unreadable",
+];
+
+/// Violations of one check that are logged; the gauge counts all of them.
+const VIOLATIONS_TOLD_MAX: usize = 20;
 
 /// Gives every metric its help text and, where it has no labels, its first value.
 pub(crate) fn describe() {
     describe_sales();
     describe_machinery();
-    for name in [CONFLICTS, COMMITS, COMMIT_FAILURES] {
+    describe_books();
+    for name in [CONFLICTS, COMMITS, COMMIT_FAILURES, CHECK_FAILURES] {
         counter!(name).absolute(0);
     }
-    for name in [QUEUE, OPEN_SALES, OUTBOX, CONNECTED] {
+    for name in [QUEUE, OPEN_SALES, OUTBOX, CONNECTED, TASKS, UNCHECKED] {
         gauge!(name).set(0.0);
     }
+}
+
+fn describe_books() {
+    describe_gauge!(TASKS, "Tasks that wait for a person.");
+    describe_gauge!(
+        VIOLATIONS,
+        "Rows that break an invariant of the books, by invariant, as of the last check."
+    );
+    describe_gauge!(
+        CHECK_AGE,
+        "Time since the invariants were last checked, in seconds."
+    );
+    describe_histogram!(CHECK_SECONDS, "Time that one check of the invariants took.");
+    describe_counter!(
+        CHECK_FAILURES,
+        "Checks of the invariants that could not be run."
+    );
+    describe_gauge!(UNCHECKED, "Events that no check has looked at yet.");
+    describe_counter!(
+        STATEMENT_LINES,
+        "Lines of statements, and rows of ours without one, by payment server and finding."
+    );
+    describe_counter!(
+        STATEMENT_FAULTS,
+        "Reconciliations that were given up, by payment server and fault."
+    );
+    describe_counter!(
+        RECONCILIATIONS,
+        "Reconciliations that came to the end of both sides, by payment server."
+    );
 }
 
 fn describe_sales() {
@@ -206,6 +269,7 @@ pub(crate) fn totals(totals: &Totals) {
     let whole = |number: u64| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
     gauge!(OPEN_SALES).set(whole(totals.open_sales));
     gauge!(OUTBOX).set(whole(totals.outbox));
+    gauge!(TASKS).set(whole(totals.open_tasks));
     for (currency, minor) in &totals.suspense_minor {
         gauge!(SUSPENSE, "currency" => currency.code().to_owned()).set(approximate(*minor));
     }
@@ -219,6 +283,61 @@ pub(crate) fn totals(totals: &Totals) {
 )]
 fn approximate(minor: i64) -> f64 {
     minor as f64
+}
+
+/// The invariants were checked. Each violation is said once while it lasts.
+pub(crate) fn checked(findings: &Findings, took: Duration) {
+    for invariant in INVARIANTS {
+        let of = |found: &&Violation| found.invariant == invariant;
+        let count = findings.violations.iter().filter(of).count();
+        let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        gauge!(VIOLATIONS, "invariant" => invariant).set(count);
+    }
+    histogram!(CHECK_SECONDS).record(took);
+    let unchecked = u32::try_from(findings.unchecked_events).unwrap_or(u32::MAX);
+    gauge!(UNCHECKED).set(f64::from(unchecked));
+    static TOLD: Mutex<BTreeSet<Violation>> = Mutex::new(BTreeSet::new());
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let found: BTreeSet<Violation> = findings.violations.iter().cloned().collect();
+    for violation in found.difference(&told).take(VIOLATIONS_TOLD_MAX) {
+        let Violation {
+            invariant,
+            rule,
+            subject,
+            detail,
+        } = violation;
+        tracing::error!(invariant, rule, subject, detail, "an invariant is broken");
+    }
+    *told = found;
+}
+
+pub(crate) fn check_failed(error: &StoreError) {
+    let error = process::exit::one_line(error);
+    tracing::warn!(error, "the invariants could not be checked");
+    counter!(CHECK_FAILURES).increment(1);
+}
+
+pub(crate) fn check_age(age: Duration) {
+    gauge!(CHECK_AGE).set(age.as_secs_f64());
+}
+
+/// A line was compared. `finding` is a name out of a fixed list.
+pub(crate) fn line_found(gateway: &GatewayId, finding: &'static str) {
+    tracing::debug!(%gateway, finding, "statement line");
+    let gateway = gateway.to_string();
+    counter!(STATEMENT_LINES, "gateway" => gateway, "finding" => finding).increment(1);
+}
+
+/// A reconciliation was given up. `fault` is a name out of a fixed list.
+pub(crate) fn statement_fault(gateway: &GatewayId, fault: &'static str) {
+    tracing::warn!(%gateway, fault, "reconciliation given up");
+    let gateway = gateway.to_string();
+    counter!(STATEMENT_FAULTS, "gateway" => gateway, "fault" => fault).increment(1);
+}
+
+pub(crate) fn reconciled(gateway: &GatewayId) {
+    tracing::info!(%gateway, "reconciled");
+    counter!(RECONCILIATIONS, "gateway" => gateway.to_string()).increment(1);
 }
 
 pub(crate) fn api_refused(status: u16) {

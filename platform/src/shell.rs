@@ -19,7 +19,7 @@ pub use build::{BuildError, build};
 
 use crate::api::Token;
 use crate::engine::{self, Setup};
-use crate::store::sqlite::{SqliteReader, SqliteStore};
+use crate::store::sqlite::{Checker, SqliteReader, SqliteStore};
 
 /// What only the platform holds.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ pub struct Platform {
     /// Cancelled once another process may open the store.
     store_closed: CancellationToken,
     totals: SqliteReader,
+    checker: Checker,
     token: Token,
     health: Health,
     broker: Option<broker::Broker>,
@@ -151,6 +152,7 @@ async fn run(platform: Platform, shutdown: CancellationToken) -> Result<(), RunE
                 end.clone(),
             ));
             parts.spawn(watch::totals(platform.totals, end.clone()));
+            parts.spawn(watch::invariants(platform.checker, end.clone()));
             for (listener, router) in platform.listeners {
                 let served = process::http::serve(listener, router, end.clone());
                 parts.spawn(async move { served.await.map_err(RunError::Serve) });

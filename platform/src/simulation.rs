@@ -146,7 +146,7 @@ impl Platform {
     pub fn commit(&mut self, now: Now) -> Vec<(Topic, Vec<u8>)> {
         self.is_touched = false;
         let group = self.core.take_group(now);
-        if group.needs_commit() && self.store.commit_all(&group.changes, &group.notes).is_err() {
+        if group.needs_commit() && self.store.commit_all(group.batch()).is_err() {
             self.crash(now);
             return Vec::new();
         }
@@ -186,9 +186,10 @@ impl Platform {
         let content = self.store.content();
         let mut balances: BTreeMap<(TransactionId, Account), i64> = BTreeMap::new();
         for posting in &content.postings {
-            let balance = balances
-                .entry((posting.transaction, posting.account))
-                .or_default();
+            let Some(transaction) = posting.transaction else {
+                continue;
+            };
+            let balance = balances.entry((transaction, posting.account)).or_default();
             *balance += posting.credit_minor - posting.debit_minor;
         }
         let balance = |transaction, account| {

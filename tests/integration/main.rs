@@ -10,5 +10,6 @@ mod browser;
 mod metrics;
 mod outcomes;
 mod programs;
+mod statements;
 mod tidy;
 mod trouble;

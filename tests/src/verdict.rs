@@ -164,7 +164,7 @@ fn violations(audit: &Audit) -> Vec<String> {
     audit
         .violations
         .iter()
-        .cloned()
+        .map(ToString::to_string)
         .chain(unbalanced)
         .chain(broken)
         .collect()

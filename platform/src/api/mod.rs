@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `GET /api/v1/transactions?state=&terminal=&limit=&before=` | a page, newest first |
 //! | `GET /api/v1/transactions/{id}` | one transaction with its whole timeline and its money |
+//! | `GET /api/v1/tasks?open=&limit=` | the work list: what waits for a person, oldest first |
 //! | `GET /api/v1/terminals` | every terminal: presence, last hello, journal, open sales |
 //!
 //! Nothing here changes anything. Errors are `{"error": "one line"}`.
 
+mod tasks;
 mod terminals;
 mod token;
 mod transactions;
@@ -60,6 +62,7 @@ impl Api {
             .route("/transactions", get(transactions::list))
             .route("/transactions/{transaction}", get(transactions::one))
             .route("/terminals", get(terminals::list))
+            .route("/tasks", get(tasks::list))
             .fallback(async || not_found("there is no such path"))
             .method_not_allowed_fallback(async || {
                 Refusal::new(

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::store::books::{BookNote, TaskId, TaskRow};
 use crate::store::sqlite::{SqliteReader, SqliteStore};
 use crate::store::{Batch, Change, EventRow, SaleRow, Store as _, TerminalNote};
 
@@ -34,7 +35,7 @@ impl Served {
         let batch = Batch {
             changes: &changes,
             notes: &[presence],
-            ..Batch::default()
+            books: &[BookNote::Task(task())],
         };
         store.commit_all(batch).unwrap();
         let token = Token::load_or_create(folder.path(), &mut || [9; 16]).unwrap();
@@ -61,6 +62,20 @@ impl Served {
         let status = response.status().as_u16();
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
         (status, serde_json::from_slice(&body).unwrap())
+    }
+}
+
+fn task() -> TaskRow {
+    TaskRow {
+        id: TaskId::of("missing_there", "payment:1"),
+        kind: "missing_there".to_owned(),
+        subject: "payment:1".to_owned(),
+        transaction: None,
+        owner: "operations".to_owned(),
+        since: Utc::EPOCH,
+        due_at: Utc::EPOCH,
+        detail: "found".to_owned(),
+        resolved: None,
     }
 }
 
@@ -174,6 +189,24 @@ async fn terminals_are_listed_even_when_no_site_names_them() {
 }
 
 #[tokio::test]
+async fn the_work_list_holds_what_waits_for_a_person() {
+    let served = Served::with(1);
+    let none = (200, json!({ "tasks": [] }));
+    assert_eq!(served.get("/api/v1/tasks?open=false").await, none);
+    let (status, body) = served.get("/api/v1/tasks?open=true&limit=9").await;
+    assert_eq!((status, body["tasks"].as_array().unwrap().len()), (200, 1));
+    let task = &body["tasks"][0];
+    assert_eq!(
+        (&task["kind"], &task["subject"], &task["owner"]),
+        (
+            &json!("missing_there"),
+            &json!("payment:1"),
+            &json!("operations")
+        )
+    );
+}
+
+#[tokio::test]
 async fn bad_requests_get_one_clear_line() {
     let served = Served::with(1);
     let cases = [
@@ -207,6 +240,13 @@ async fn bad_requests_get_one_clear_line() {
             400,
             "use state, terminal, limit and before",
         ),
+        ("/api/v1/tasks?open=1", 400, "open: write true or false"),
+        (
+            "/api/v1/tasks?limit=201",
+            400,
+            "limit: write a number from 1 to 200",
+        ),
+        ("/api/v1/tasks?kind=x", 400, "use open and limit"),
         (
             "/api/v1/transactions/7",
             400,

@@ -14,7 +14,9 @@ use protocol::signed::{KeyId, Keyring, PublicKey};
 use protocol_client::{BrokerAddress, ClientTls};
 use serde::Deserialize;
 
-use super::{Broker, Config, Embedded, External, Gateway, Timeouts, UncertainPolicy};
+use super::{
+    Broker, Config, Embedded, External, Gateway, ReconciliationPolicy, Timeouts, UncertainPolicy,
+};
 
 /// IANA's port for plain MQTT.
 const MQTT_PORT: u16 = 1_883;
@@ -51,6 +53,9 @@ pub struct Settings {
     /// or `refund_as_loss`.
     #[serde(default)]
     pub uncertain: UncertainPolicy,
+    /// When statements of payment servers are compared with our books.
+    #[serde(default)]
+    pub reconciliation: ReconciliationPolicy,
     #[serde(default)]
     pub log: LogSettings,
 }
@@ -231,6 +236,7 @@ impl Settings {
             allow_plaintext: self.allow_plaintext,
             timeouts: self.timeouts.clone(),
             uncertain: self.uncertain,
+            reconciliation: self.reconciliation.clone(),
         };
         config.check()?;
         Ok(config)

@@ -51,12 +51,12 @@ impl Core {
             Intent::Answer(answer) => {
                 self.calls
                     .answered(answer.nonce, result_name(&answer.result), now.tick);
-                let order = answer.order;
-                let is_taken = order.and_then(|transaction| {
-                    self.step(transaction, now, |sale, turn| {
+                let is_taken = match answer.order {
+                    Some(transaction) => self.step(transaction, now, |sale, turn| {
                         sale.handle_answer(&answer, turn)
-                    })
-                });
+                    }),
+                    None => Some(self.apply_statement(&answer, now)),
+                };
                 if is_taken != Some(true) {
                     metrics::refused("gateway_answer", "not_asked", answer.gateway.as_str());
                 }

@@ -7,8 +7,8 @@ use std::hash::Hasher;
 use std::sync::Arc;
 
 use protocol::codec::Record;
-use protocol::id::{Entropy, StoreEpoch, TransactionId};
-use protocol::message::{Ack, Digest};
+use protocol::id::{Entropy, GatewayId, Nonce, StoreEpoch, TransactionId};
+use protocol::message::{Ack, Digest, Operation};
 use protocol::time::{Now, Tick};
 use protocol::topic::{TerminalName, Topic};
 
@@ -16,11 +16,13 @@ use super::acks::Acks;
 use super::gateway::{Calls, Gateways};
 use super::group::{Group, Kept, word_of};
 use super::intake::{Intake, Taken};
+use super::reconcile::Reconciliations;
 use super::speak::{self, Parcel, SpeakError, Speaker};
 use crate::ledger::check_balanced;
 use crate::metrics;
 use crate::registry::Registry;
 use crate::sale::{Output, Sale, Turn, Word};
+use crate::store::books::OrderBook;
 use crate::store::{OutboxRow, SaleRow, TerminalNote, TerminalRow};
 
 /// Most sales in memory: 10,000 terminals serve one phone each, and half as many again are being
@@ -82,6 +84,9 @@ pub(crate) struct Core {
     /// The newest receipt of each terminal: the next one names it.
     receipts: BTreeMap<TerminalName, Digest>,
     pub(super) group: Group,
+    pub(super) reconciliations: Reconciliations,
+    /// Of the orders that statements of this round name.
+    pub(super) books: Vec<OrderBook>,
 }
 
 impl Core {
@@ -99,6 +104,8 @@ impl Core {
             calls: Calls::default(),
             receipts: BTreeMap::new(),
             group: Group::default(),
+            reconciliations: Reconciliations::default(),
+            books: Vec::new(),
         }
     }
 
@@ -112,6 +119,7 @@ impl Core {
         self.acks = Acks::default();
         self.receipts.clear();
         self.group = Group::default();
+        self.books.clear();
     }
 
     /// The next process on the same store. What is open is to be loaded after it.
@@ -185,7 +193,8 @@ impl Core {
 
     pub(crate) fn poll_timeout(&self) -> Option<Tick> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        timer.into_iter().chain(self.acks.timeout()).min()
+        let others = [self.acks.timeout(), self.reconciliations.timeout()];
+        timer.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     /// Sales that are due, and not in memory.
@@ -209,6 +218,7 @@ impl Core {
         for (terminal, record) in self.acks.skip_due(now.tick) {
             self.acknowledge(&terminal, record, true, now);
         }
+        self.handle_reconciliation_timeout(now);
     }
 
     /// Sends everything that is not acknowledged: nothing of an earlier connection is on its way.
@@ -354,21 +364,30 @@ impl Core {
                 self.say(transaction, &Output::ReceiptAgain(signed), now)?;
             }
             Output::Gateway { operation, nonce } => {
-                self.calls.asked(nonce, operation.as_str(), now.tick);
                 let facts = kept.sale.facts();
-                let platform = &self.ground.speaker.platform;
-                let call = (operation, nonce);
-                let request = super::gateway::request(platform, &facts.gateway, call, now.utc);
-                let parcel = self.ground.speaker.gateway_request(
-                    &facts.gateway,
-                    &request,
-                    facts.traceparent.as_ref(),
-                    &mut *self.entropy,
-                )?;
-                self.group.parcels.push(parcel);
+                let (gateway, trace) = (facts.gateway.clone(), facts.traceparent.clone());
+                self.ask_gateway(&gateway, (operation, nonce), trace.as_ref(), now)?;
             }
             word => self.say(transaction, &word, now)?,
         }
+        Ok(())
+    }
+
+    /// A question to a payment server, sent after the commit.
+    pub(super) fn ask_gateway(
+        &mut self,
+        gateway: &GatewayId,
+        (operation, nonce): (Operation, Nonce),
+        traceparent: Option<&String>,
+        now: Now,
+    ) -> Result<(), SpeakError> {
+        self.calls.asked(nonce, operation.as_str(), now.tick);
+        let speaker = &self.ground.speaker;
+        let call = (operation, nonce);
+        let request = super::gateway::request(&speaker.platform, gateway, call, now.utc);
+        let entropy = &mut *self.entropy;
+        let parcel = speaker.gateway_request(gateway, &request, traceparent, entropy)?;
+        self.group.parcels.push(parcel);
         Ok(())
     }
 

@@ -11,6 +11,7 @@
 //! | [`writer`] | the store's thread |
 //! | [`acks`] | which journal records are committed |
 //! | [`gateway`] | payment servers |
+//! | [`reconcile`] | their statements |
 
 mod acks;
 mod apply;
@@ -18,6 +19,7 @@ pub(crate) mod core;
 pub(crate) mod gateway;
 mod group;
 mod intake;
+mod reconcile;
 pub(crate) mod speak;
 mod writer;
 
@@ -42,6 +44,7 @@ use self::speak::{Parcel, Speaker};
 use self::writer::{Writer, WriterError};
 use crate::config;
 use crate::metrics;
+use crate::reconciliation::ReconciliationPolicy;
 use crate::registry::Registry;
 use crate::rules::Sound;
 use crate::sale::{Timeouts, UncertainPolicy};
@@ -71,6 +74,7 @@ pub(crate) struct Setup<S> {
     pub(crate) gateways: Vec<config::Gateway>,
     pub(crate) timeouts: Timeouts,
     pub(crate) uncertain: UncertainPolicy,
+    pub(crate) reconciliation: ReconciliationPolicy,
     pub(crate) store: S,
 }
 
@@ -121,6 +125,7 @@ pub(crate) async fn start<S: Store>(
         core: Core::new(ground, Box::new(entropy.clone())),
         writer,
         clock,
+        reconciliation: setup.reconciliation,
         shutdown,
     };
     engine.load_open().await?;
@@ -139,6 +144,7 @@ struct Engine {
     core: Core,
     writer: Writer,
     clock: Clock,
+    reconciliation: ReconciliationPolicy,
     shutdown: CancellationToken,
 }
 
@@ -218,6 +224,11 @@ impl Engine {
                 .flat_map(|taken| self.core.wanted(&taken.intent)),
         );
         self.load(wanted).await?;
+        let lent = taken
+            .iter()
+            .flat_map(|taken| self.core.books_wanted(&taken.intent));
+        let lent = self.writer.order_books(lent.collect()).await?;
+        self.core.lend_books(lent);
         let now = self.clock.now();
         for taken in taken {
             self.core.apply(taken.intent, now);
@@ -226,7 +237,22 @@ impl Engine {
             }
         }
         self.core.handle_timeout(&watched, now);
+        self.reconcile().await?;
         Ok(deliveries)
+    }
+
+    /// One step of a reconciliation that waits for rows of ours, and the sales that it asks about.
+    async fn reconcile(&mut self) -> Result<(), WriterError> {
+        if let Some((gateway, want)) = self.core.reconciliation_wants() {
+            let rows = self.writer.book_rows(gateway.clone(), want.clone()).await?;
+            let now = self.clock.now();
+            self.core.apply_rows(&gateway, &rows, &want, now);
+        }
+        let hinted = self.core.hinted().iter().copied();
+        let elsewhere = hinted.filter(|order| !self.core.has(*order)).collect();
+        self.load(elsewhere).await?;
+        self.core.apply_hints(self.clock.now());
+        Ok(())
     }
 
     async fn load(&mut self, mut wanted: Vec<TransactionId>) -> Result<(), WriterError> {
@@ -255,6 +281,10 @@ impl Engine {
         for (row, outbox) in opened.sales {
             self.core.adopt(&row, outbox, now);
         }
+        let gateways = self.core.ground.gateways.keys().cloned().collect();
+        let kept = self.writer.reconciliations(gateways).await?;
+        let policy = &self.reconciliation;
+        self.core.reconcile_with(policy, &kept, now.tick);
         Ok(())
     }
 

@@ -1,11 +1,16 @@
 //! The store's own thread: every call of it blocks, and only one may change it.
 
-use protocol::id::TransactionId;
+use std::collections::BTreeMap;
+
+use protocol::id::{GatewayId, TransactionId};
 use protocol::topic::TerminalName;
 use tokio::sync::{mpsc, oneshot};
 
 use super::group::Group;
+use super::reconcile::BookRows;
 use crate::metrics;
+use crate::reconciliation::{STEP_MAX, Want};
+use crate::store::books::OrderBook;
 use crate::store::{OutboxRow, SaleRow, Store, StoreError, TerminalRow};
 
 /// The engine waits for each answer before it asks again: one job is all there ever is.
@@ -33,6 +38,19 @@ enum Job {
     Load(
         Vec<TransactionId>,
         oneshot::Sender<Result<Vec<Loaded>, StoreError>>,
+    ),
+    OrderBooks(
+        Vec<TransactionId>,
+        oneshot::Sender<Result<Vec<OrderBook>, StoreError>>,
+    ),
+    BookRows(
+        GatewayId,
+        Want,
+        oneshot::Sender<Result<BookRows, StoreError>>,
+    ),
+    Reconciliations(
+        Vec<GatewayId>,
+        oneshot::Sender<Result<BTreeMap<GatewayId, String>, StoreError>>,
     ),
     Open(
         Vec<TerminalName>,
@@ -81,6 +99,34 @@ impl Writer {
         self.ask(|reply| Job::Open(terminals, reply)).await
     }
 
+    pub(crate) async fn order_books(
+        &self,
+        orders: Vec<TransactionId>,
+    ) -> Result<Vec<OrderBook>, WriterError> {
+        if orders.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask(|reply| Job::OrderBooks(orders, reply)).await
+    }
+
+    /// What a reconciliation of `gateway` waits for.
+    pub(crate) async fn book_rows(
+        &self,
+        gateway: GatewayId,
+        want: Want,
+    ) -> Result<BookRows, WriterError> {
+        self.ask(|reply| Job::BookRows(gateway, want, reply)).await
+    }
+
+    /// What is kept of reconciliations.
+    pub(crate) async fn reconciliations(
+        &self,
+        gateways: Vec<GatewayId>,
+    ) -> Result<BTreeMap<GatewayId, String>, WriterError> {
+        self.ask(|reply| Job::Reconciliations(gateways, reply))
+            .await
+    }
+
     async fn ask<R>(
         &self,
         job: impl FnOnce(oneshot::Sender<Result<R, StoreError>>) -> Job,
@@ -97,6 +143,13 @@ fn work<S: Store>(mut store: S, mut inbox: mpsc::Receiver<Job>) {
         let is_heard = match job {
             Job::Commit(group, reply) => reply.send(commit(&mut store, group)).is_ok(),
             Job::Load(wanted, reply) => reply.send(load(&store, &wanted)).is_ok(),
+            Job::OrderBooks(orders, reply) => reply.send(store.order_books(&orders)).is_ok(),
+            Job::BookRows(gateway, want, reply) => {
+                reply.send(book_rows(&store, &gateway, &want)).is_ok()
+            }
+            Job::Reconciliations(gateways, reply) => {
+                reply.send(reconciliations(&store, gateways)).is_ok()
+            }
             Job::Open(terminals, reply) => reply.send(open(&store, &terminals)).is_ok(),
         };
         if !is_heard {
@@ -125,6 +178,41 @@ fn load<S: Store>(store: &S, wanted: &[TransactionId]) -> Result<Vec<Loaded>, St
         }
     }
     Ok(loaded)
+}
+
+fn book_rows<S: Store>(
+    store: &S,
+    gateway: &GatewayId,
+    want: &Want,
+) -> Result<BookRows, StoreError> {
+    match want {
+        Want::Pending { after } => {
+            let lines = store.pending_lines(gateway, *after, STEP_MAX)?;
+            let orders: Vec<_> = lines.iter().map(|row| row.line.order).collect();
+            Ok(BookRows {
+                books: store.order_books(&orders)?,
+                lines,
+                unlisted: Vec::new(),
+            })
+        }
+        Want::Unlisted { from, until } => Ok(BookRows {
+            unlisted: store.unlisted(gateway, (*from, *until), STEP_MAX)?,
+            ..BookRows::default()
+        }),
+    }
+}
+
+fn reconciliations<S: Store>(
+    store: &S,
+    gateways: Vec<GatewayId>,
+) -> Result<BTreeMap<GatewayId, String>, StoreError> {
+    let mut kept = BTreeMap::new();
+    for gateway in gateways {
+        if let Some(document) = store.reconciliation(&gateway)? {
+            kept.insert(gateway, document);
+        }
+    }
+    Ok(kept)
 }
 
 fn open<S: Store>(store: &S, names: &[TerminalName]) -> Result<Opened, StoreError> {

@@ -42,76 +42,55 @@ fn balances(entries: &[Entry]) -> Vec<(Account, i64)> {
 
 #[test]
 fn every_way_of_a_payment_leaves_suspense_empty() {
-    use Account::{GatewayReceivable, Loss, Merchant, Unclaimed};
+    use Account::{Dispute, GatewayReceivable, Loss, Merchant, Unclaimed};
     let refund = RefundId::from_random([3; 16]);
     let m = matter(450);
-    let served = [received(m), earned(m)].concat();
-    let ways: [(Vec<Entry>, &[(Account, i64)]); 12] = [
+    let received = || received(m);
+    let with = |more: Vec<Entry>| [vec![received(), earned(m)], more].concat();
+    let kept = [(GatewayReceivable, 450), (Merchant, -450)];
+    let lost_all = [(Merchant, -450), (Loss, 450)];
+    let ways: [(Vec<Entry>, &[(Account, i64)]); 13] = [
+        (with(vec![]), &kept),
+        (with(vec![unearned(m), refunded(m, refund)]), &[]),
+        (with(vec![lost_outside(m)]), &lost_all),
+        (with(vec![written_off(m)]), &lost_all),
         (
-            vec![served.clone()],
-            &[(GatewayReceivable, 450), (Merchant, -450)],
+            with(vec![disputed(m)]),
+            &[(GatewayReceivable, 450), (Dispute, -450)],
         ),
-        (vec![received(m), refunded(m, refund)], &[]),
-        (vec![received(m), refunded_outside(m)], &[]),
-        (
-            vec![received(m), refunded(m, refund), lost(m)],
-            &[(Merchant, -450), (Loss, 450)],
-        ),
-        (
-            vec![served.clone(), refunded_outside_after_earned(m)],
-            &[(Merchant, -450), (Loss, 450)],
-        ),
-        (
-            vec![served.clone(), dispute_opened(m), dispute_won(m)],
-            &[(GatewayReceivable, 450), (Merchant, -450)],
-        ),
+        (with(vec![disputed(m), dispute_won(m)]), &kept),
+        (with(vec![disputed(m), dispute_lost(m)]), &lost_all),
+        (vec![received(), refunded(m, refund)], &[]),
+        (vec![received(), refunded_outside(m)], &[]),
+        (vec![received(), refunded(m, refund), lost(m)], &lost_all),
         (
             vec![
-                served.clone(),
-                dispute_opened(m),
-                dispute_lost_after_earned(m),
-            ],
-            &[(Merchant, -450), (Loss, 450)],
-        ),
-        (vec![received(m), dispute_opened(m), dispute_lost(m)], &[]),
-        (
-            vec![
-                received(m),
-                dispute_opened(m),
-                dispute_won(m),
+                received(),
                 refunded(m, refund),
+                lost(m),
+                refund_failed_later(m, refund),
+                loss_undone(m),
+                earned(m),
             ],
-            &[],
-        ),
-        (
-            vec![served, written_off(m)],
-            &[(Merchant, -450), (Loss, 450)],
-        ),
-        (
-            vec![received(m), unclaimed(m)],
-            &[(GatewayReceivable, 450), (Unclaimed, -450)],
+            &kept,
         ),
         (
             vec![
-                received(m),
+                received(),
                 refunded(m, refund),
                 refund_failed_later(m, refund),
                 refunded(m, refund),
             ],
             &[],
         ),
+        (
+            vec![received(), unclaimed(m)],
+            &[(GatewayReceivable, 450), (Unclaimed, -450)],
+        ),
     ];
     for (entries, expected) in ways {
         assert_eq!(balances(&entries), expected, "{entries:?}");
     }
-}
-
-#[test]
-fn a_disputed_payment_is_held_by_nobody_of_ours() {
-    let m = matter(450);
-    let open = [received(m), earned(m), dispute_opened(m)];
-    let expected = [(Account::Merchant, -450), (Account::Disputed, 450)];
-    assert_eq!(balances(&open), expected);
 }
 
 #[test]

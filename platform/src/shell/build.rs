@@ -25,7 +25,7 @@ use crate::engine::Setup;
 use crate::metrics;
 use crate::registry::Registry;
 use crate::store::StoreError;
-use crate::store::sqlite::{SqliteReader, SqliteStore};
+use crate::store::sqlite::{Checker, SqliteReader, SqliteStore};
 
 /// Why a platform was not built.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,7 @@ pub async fn build(config: Config, keys: Keys) -> Result<Platform, BuildError> {
     let store = store.map_err(|error| store_error(&error))?;
     let reader = || SqliteReader::open(&config.data).map_err(|error| store_error(&error));
     let (api_reader, totals) = (reader()?, reader()?);
+    let checker = Checker::open(&config.data).map_err(|error| store_error(&error))?;
     let token = Token::load_or_create(&config.data, &mut entropy).map_err(BuildError::Token)?;
     let health = Health::new(&CHECKS);
     let (broker, client) = bus(&config, &mut entropy).await?;
@@ -80,9 +81,11 @@ pub async fn build(config: Config, keys: Keys) -> Result<Platform, BuildError> {
             gateways: config.gateways,
             timeouts: config.timeouts,
             uncertain: config.uncertain,
+            reconciliation: config.reconciliation,
             store,
         },
         totals,
+        checker,
         token,
         health,
         broker,

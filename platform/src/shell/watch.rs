@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use process::clock::Clock;
 use process::health::Health;
 use protocol_client::Client;
 use tokio_util::sync::CancellationToken;
@@ -10,10 +11,13 @@ use super::RunError;
 use crate::engine::Handle;
 use crate::metrics;
 use crate::store::reader::Reader as _;
-use crate::store::sqlite::SqliteReader;
+use crate::store::sqlite::{Checker, SqliteReader};
 
 /// How old gauges may be: a third of the usual scrape interval of 15 s.
 const TOTALS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// From one check of the invariants to the next.
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long readiness may lag behind the connection: below what a balancer or a test asks at.
 const CONNECTION_INTERVAL: Duration = Duration::from_millis(100);
@@ -51,6 +55,36 @@ pub(super) async fn totals(
         tokio::select! {
             () = tokio::time::sleep(TOTALS_INTERVAL) => {}
             () = shutdown.cancelled() => return Ok(()),
+        }
+    }
+}
+
+/// Checks the invariants every minute, on a connection that can only read.
+pub(super) async fn invariants(
+    checker: Checker,
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
+    let clock = Clock::system();
+    let mut checker = checker;
+    loop {
+        let part = "the checks of the invariants";
+        let began = clock.now();
+        let run = tokio::task::spawn_blocking(move || (checker.recent(began.utc), checker));
+        let found;
+        (found, checker) = run
+            .await
+            .map_err(|source| RunError::Panicked { part, source })?;
+        let ended = clock.now().tick;
+        match found {
+            Ok(found) => metrics::checked(&found, ended.since(began.tick)),
+            Err(error) => metrics::check_failed(&error),
+        }
+        while clock.now().tick.since(ended) < CHECK_INTERVAL {
+            metrics::check_age(clock.now().tick.since(ended));
+            tokio::select! {
+                () = tokio::time::sleep(TOTALS_INTERVAL) => {}
+                () = shutdown.cancelled() => return Ok(()),
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use protocol::id::{GatewayId, PayeeId, PaymentId, RefundId, TransactionId};
-use protocol::message::{Digest, StatementLine};
+use protocol::message::{Digest, StatementKind, StatementLine};
 use protocol::money::Money;
 use protocol::time::Utc;
 use protocol::topic::TerminalName;
@@ -85,10 +85,36 @@ pub(crate) struct Resolution {
 pub(crate) struct OrderBook {
     pub(crate) transaction: TransactionId,
     pub(crate) terminal: TerminalName,
+    /// Who is to be paid; none if the sale's own document does not tell.
+    pub(crate) payee: Option<PayeeId>,
     pub(crate) payments: Vec<PaymentRow>,
     pub(crate) refunds: Vec<RefundRow>,
-    /// Payments with a dispute in the ledger, whatever became of it.
+    /// Payments that were ever claimed back by the payer's bank.
     pub(crate) disputed: Vec<PaymentId>,
+    /// Lines of any statement that name the order.
+    pub(crate) listed: Vec<Listed>,
+}
+
+/// What a line says, for telling a second one that says the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) sequence: u64,
+    pub(crate) kind: StatementKind,
+    pub(crate) payment: PaymentId,
+    pub(crate) refund: Option<RefundId>,
+    pub(crate) minor: i64,
+}
+
+impl Listed {
+    pub(crate) const fn of(line: &StatementLine) -> Self {
+        Self {
+            sequence: line.sequence,
+            kind: line.kind,
+            payment: line.payment,
+            refund: line.refund,
+            minor: line.minor,
+        }
+    }
 }
 
 /// A payment or a succeeded refund of ours that no line of a statement names.

@@ -1,14 +1,17 @@
 //! A store in memory for simulations: what a commit wrote stays over a restart, and a copy of it is
 //! cheap until one of both is written to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use protocol::id::{PaymentId, Pseudonym, RefundId, StoreEpoch, TransactionId};
+use protocol::id::{GatewayId, PaymentId, Pseudonym, RefundId, StoreEpoch, TransactionId};
+use protocol::message::StatementKind;
+use protocol::time::Utc;
 use protocol::topic::TerminalName;
 
+use super::books::{BookNote, LineRow, Listed, OrderBook, TaskId, TaskRow, Unlisted};
 use super::{
-    Change, IdentityRow, OutboxRow, PaymentRow, RefundRow, SaleRow, Store, StoreError,
+    Batch, Change, IdentityRow, OutboxRow, PaymentRow, RefundRow, SaleRow, Store, StoreError,
     TerminalNote, TerminalRow,
 };
 use crate::ledger::Posting;
@@ -32,6 +35,9 @@ pub(crate) struct Content {
     /// By key; the number says in which order they were put.
     outbox: BTreeMap<String, (u64, OutboxRow)>,
     put_count: u64,
+    pub(crate) lines: BTreeMap<(GatewayId, u64), LineRow>,
+    pub(crate) tasks: BTreeMap<TaskId, TaskRow>,
+    reconciliations: BTreeMap<GatewayId, String>,
 }
 
 impl MemoryStore {
@@ -106,6 +112,103 @@ impl Content {
             })
     }
 
+    fn note_books(&mut self, note: &BookNote) {
+        match note {
+            BookNote::Line(row) => {
+                let key = (row.gateway.clone(), row.line.sequence);
+                self.lines.insert(key, row.clone());
+            }
+            BookNote::Entry { entry, .. } => self.postings.extend(entry.iter().cloned()),
+            BookNote::Reconciliation { gateway, document } => {
+                self.reconciliations
+                    .insert(gateway.clone(), document.clone());
+            }
+            BookNote::Task(task) => {
+                self.tasks
+                    .entry(task.id.clone())
+                    .or_insert_with(|| task.clone());
+            }
+            BookNote::Resolved { task, resolution } => {
+                if let Some(task) = self.tasks.get_mut(task) {
+                    task.resolved.get_or_insert_with(|| resolution.clone());
+                }
+            }
+        }
+    }
+
+    fn order_book(&self, sale: &SaleRow) -> OrderBook {
+        let transaction = sale.transaction;
+        let own = |id: &TransactionId| *id == transaction;
+        let payments = self.payments.values().filter(|row| own(&row.transaction));
+        let refunds = self.refunds.values().filter(|row| own(&row.transaction));
+        let listed = self.lines.values().filter(|row| own(&row.line.order));
+        // The sale's own document tells who is to be paid, and what was ever claimed back.
+        let document: serde_json::Value = serde_json::from_str(&sale.document).unwrap_or_default();
+        let payee = document["facts"]["payee"]["id"].as_str();
+        OrderBook {
+            transaction,
+            terminal: sale.terminal.clone(),
+            payee: payee.and_then(|payee| payee.parse().ok()),
+            payments: payments.cloned().collect(),
+            refunds: refunds.cloned().collect(),
+            disputed: Vec::new(),
+            listed: listed.map(|row| Listed::of(&row.line)).collect(),
+        }
+    }
+
+    fn is_listed(&self, gateway: &GatewayId, row: &Unlisted) -> bool {
+        let kind = match row.refund {
+            None => "missing_there",
+            Some(_) => "missing_refund",
+        };
+        let subject = match row.refund {
+            None => format!("payment:{}", row.payment),
+            Some(refund) => format!("refund:{refund}"),
+        };
+        let names = |line: &LineRow| {
+            line.gateway == *gateway
+                && match row.refund {
+                    None => {
+                        line.line.kind == StatementKind::Payment && line.line.payment == row.payment
+                    }
+                    Some(_) => line.line.refund == row.refund,
+                }
+        };
+        let is_task = self.tasks.contains_key(&TaskId::of(kind, &subject));
+        is_task || self.lines.values().any(names)
+    }
+
+    /// Payments of a gateway, and refunds of it that succeeded.
+    fn movements(&self, gateway: &GatewayId) -> Vec<Unlisted> {
+        let of_gateway = |row: &&PaymentRow| row.gateway == *gateway;
+        let payments = self.payments.values().filter(of_gateway);
+        let of_payment = |row: &PaymentRow| Unlisted {
+            transaction: row.transaction,
+            payment: row.payment,
+            refund: None,
+            amount: row.amount,
+            payee: row.payee.clone(),
+            at: row.received_at,
+        };
+        let mut found: Vec<_> = payments.clone().map(of_payment).collect();
+        for refund in self.refunds.values() {
+            let is_its = |row: &&PaymentRow| {
+                row.payment == refund.payment && row.transaction == refund.transaction
+            };
+            if let Some(payment) = payments.clone().find(is_its)
+                && refund.status == "succeeded"
+            {
+                found.push(Unlisted {
+                    refund: Some(refund.refund),
+                    amount: refund.amount,
+                    at: refund.updated_at,
+                    ..of_payment(payment)
+                });
+            }
+        }
+        found
+    }
+
     fn note(&mut self, note: &TerminalNote) {
         match note {
             TerminalNote::Hello {
@@ -144,15 +247,19 @@ impl Content {
 }
 
 impl Store for MemoryStore {
-    fn commit_all(&mut self, changes: &[Change], notes: &[TerminalNote]) -> Result<(), StoreError> {
+    fn commit_all(&mut self, batch: Batch<'_>) -> Result<(), StoreError> {
         // Changes of one commit are about different sales, so each can be checked before any is
         // written.
-        for change in changes {
+        for change in batch.changes {
             self.content.check(change)?;
         }
         let content = Arc::make_mut(&mut self.content);
-        changes.iter().for_each(|change| content.write(change));
-        notes.iter().for_each(|note| content.note(note));
+        batch
+            .changes
+            .iter()
+            .for_each(|change| content.write(change));
+        batch.notes.iter().for_each(|note| content.note(note));
+        batch.books.iter().for_each(|note| content.note_books(note));
         Ok(())
     }
 
@@ -181,6 +288,45 @@ impl Store for MemoryStore {
 
     fn terminal(&self, terminal: &TerminalName) -> Result<Option<TerminalRow>, StoreError> {
         Ok(self.content.terminals.get(terminal).cloned())
+    }
+
+    fn reconciliation(&self, gateway: &GatewayId) -> Result<Option<String>, StoreError> {
+        Ok(self.content.reconciliations.get(gateway).cloned())
+    }
+
+    fn order_books(&self, orders: &[TransactionId]) -> Result<Vec<OrderBook>, StoreError> {
+        let wanted: BTreeSet<_> = orders.iter().collect();
+        let sales = wanted.iter().filter_map(|id| self.content.sales.get(id));
+        Ok(sales.map(|sale| self.content.order_book(sale)).collect())
+    }
+
+    fn pending_lines(
+        &self,
+        gateway: &GatewayId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<LineRow>, StoreError> {
+        let is_wanted =
+            |row: &&LineRow| row.gateway == *gateway && row.line.sequence > after && row.is_pending;
+        let rows = self.content.lines.values().filter(is_wanted);
+        Ok(rows.take(limit).cloned().collect())
+    }
+
+    fn unlisted(
+        &self,
+        gateway: &GatewayId,
+        window: (Utc, Utc),
+        limit: usize,
+    ) -> Result<Vec<Unlisted>, StoreError> {
+        let mut found = self.content.movements(gateway);
+        found.retain(|row| {
+            (window.0..window.1).contains(&row.at) && !self.content.is_listed(gateway, row)
+        });
+        found.sort_by_key(|row| (row.at, row.payment, row.refund));
+        let (payments, refunds): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|row| row.refund.is_none());
+        let payments = payments.into_iter().take(limit);
+        Ok(payments.chain(refunds.into_iter().take(limit)).collect())
     }
 
     fn put_identity(&mut self, row: &IdentityRow) -> Result<(), StoreError> {

@@ -4,7 +4,6 @@
 //! One [`Writer`](Store) changes the store; any number of [`Reader`]s look at it. A commit is one
 //! synced transaction however many changes it carries, so the price of a sync is shared by a group.
 
-
 pub(crate) mod books;
 pub(crate) mod memory;
 pub(crate) mod reader;
@@ -17,13 +16,13 @@ use protocol::id::{
     BootId, GatewayId, JournalId, PayeeId, PaymentId, Pseudonym, RefundId, SessionId, StoreEpoch,
     TransactionId,
 };
-use protocol::message::{Digest, StatementLine};
+use protocol::message::Digest;
 use protocol::money::Money;
 use protocol::time::Utc;
 use protocol::topic::{TerminalName, Topic};
 use serde::Serialize;
 
-use self::books::{BookNote, OrderBook, Unlisted};
+use self::books::{BookNote, LineRow, OrderBook, Unlisted};
 use crate::ledger::Posting;
 
 /// Why the store did not do what it was asked.
@@ -232,15 +231,15 @@ pub(crate) trait Store: Send + 'static {
         gateway: &GatewayId,
         after: u64,
         limit: usize,
-    ) -> Result<Vec<StatementLine>, StoreError>;
+    ) -> Result<Vec<LineRow>, StoreError>;
 
-    /// Payments of a gateway received, and refunds of it succeeded, from `from` and before
-    /// `until`, that neither a line nor a task (kind `missing_there` or `missing_refund`, subject
+    /// Payments of a gateway received, and refunds of it succeeded, from the first instant of
+    /// `window` and before its second, that neither a line nor a task (kind `missing_there` or `missing_refund`, subject
     /// `payment:ID` or `refund:ID`) names. At most `limit` of each, oldest first.
     fn unlisted(
         &self,
         gateway: &GatewayId,
-        (from, until): (Utc, Utc),
+        window: (Utc, Utc),
         limit: usize,
     ) -> Result<Vec<Unlisted>, StoreError>;
 

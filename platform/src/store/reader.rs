@@ -77,6 +77,7 @@ pub(crate) struct LedgerLine {
 pub(crate) struct Totals {
     pub(crate) open_sales: u64,
     pub(crate) outbox: u64,
+    pub(crate) open_tasks: u64,
     /// Money taken without service yet, in minor units.
     pub(crate) suspense_minor: Vec<(Currency, i64)>,
 }
@@ -90,11 +91,12 @@ pub(crate) trait Reader: Send + 'static {
     /// Every terminal that was ever heard of, in the order of their names.
     fn terminals(&self) -> Result<Vec<TerminalRow>, StoreError>;
 
-    /// The work list, oldest first.
+    /// The work list, oldest first: tasks, and sales under review under their transaction's id.
     fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskRow>, StoreError>;
 
     fn totals(&self) -> Result<Totals, StoreError>;
 
-    /// Reads and checks everything: for tests and operators, not for every minute.
-    fn audit(&self) -> Result<Audit, StoreError>;
+    /// Reads and checks everything: for tests and operators, not for every minute. `now` is for
+    /// ages alone.
+    fn audit(&self, now: Utc) -> Result<Audit, StoreError>;
 }

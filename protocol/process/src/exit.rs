@@ -11,6 +11,8 @@ use crate::secret::SecretError;
 /// Why a process ends, as its supervisor sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
+    /// 1: the command ran, and what it looked at is not as it must be.
+    Failed,
     /// 64: the command line is wrong.
     Usage,
     /// 69: something outside is missing or taken; a later start may succeed.
@@ -25,6 +27,7 @@ impl Code {
     #[must_use]
     pub const fn as_u8(self) -> u8 {
         match self {
+            Self::Failed => 1,
             Self::Usage => 64,
             Self::Unavailable => 69,
             Self::Software => 70,

@@ -11,7 +11,7 @@ use edge_agent::linkage::config::{
     Action, DeviceConfig, DriverConfig, Fault, SafeState, SimulatedConfig, Span,
 };
 use payment_mock::{Delays, Outcome, Silence};
-use platform::config::{Broker, External, Gateway, Timeouts};
+use platform::config::{Broker, External, Gateway, ReconciliationPolicy, Timeouts};
 use platform::site::{Described, Item, Site, Terminal};
 use protocol::id::{GatewayId, PlatformId};
 use protocol::message::{EntryPolicy, IdentityPolicy, Merchant, Payee, Place, Text};
@@ -46,6 +46,8 @@ pub struct Plan {
     pub port_base: Option<u16>,
     /// What is wrong with the terminals' devices.
     pub fault: Fault,
+    /// When statements are compared.
+    pub reconciliation: ReconciliationPolicy,
 }
 
 impl Plan {
@@ -58,6 +60,7 @@ impl Plan {
             pace: Pace::Brisk,
             port_base: None,
             fault: Fault::None,
+            reconciliation: ReconciliationPolicy::default(),
         }
     }
 
@@ -116,6 +119,7 @@ impl Plan {
         let mut config = platform::Config::new(id, folder, Broker::External(external));
         config.api = loopback(self.port(1));
         config.timeouts = self.timeouts();
+        config.reconciliation = self.reconciliation.clone();
         config.gateways = vec![Gateway {
             id: self.gateway_id()?,
             keyring: Keyring::of(SigningKey::from_seed(MOCK_SEED).public()),

@@ -9,7 +9,7 @@ use super::change::write_posting;
 use super::read::list;
 use super::rows;
 use crate::store::books::{
-    BookNote, LineRow, OrderBook, Resolution, TaskId, TaskQuery, TaskRow, Unlisted,
+    BookNote, LineRow, Listed, OrderBook, Resolution, TaskId, TaskQuery, TaskRow, Unlisted,
 };
 
 pub(super) fn write(connection: &Connection, note: &BookNote) -> rusqlite::Result<()> {
@@ -111,33 +111,43 @@ fn order_book(
     order: TransactionId,
 ) -> rusqlite::Result<Option<OrderBook>> {
     let id = [order.as_bytes().as_slice()];
-    let terminal = "SELECT terminal FROM transactions WHERE id = ?1";
-    let terminal = list(connection, terminal, id, |row| rows::parsed(row, 0))?.pop();
-    let Some(terminal) = terminal else {
+    let sale = "SELECT terminal, iif(json_valid(document), \
+         json_extract(document, '$.facts.payee.id'), NULL) FROM transactions WHERE id = ?1";
+    let sale = list(connection, sale, id, |row| {
+        let payee: Option<String> = row.get(1)?;
+        Ok((
+            rows::parsed(row, 0)?,
+            payee.and_then(|payee| payee.parse().ok()),
+        ))
+    })?;
+    let Some((terminal, payee)) = sale.into_iter().next() else {
         return Ok(None);
     };
     let of = |query: &str| format!("{query} WHERE transaction_id = ?1 ORDER BY id");
-    let disputed = "SELECT DISTINCT payment FROM ledger \
-         WHERE transaction_id = ?1 AND account = 'disputed' ORDER BY payment";
+    let disputed = "SELECT DISTINCT json_extract(detail, '$.payment') FROM events \
+         WHERE transaction_id = ?1 AND kind = 'dispute' AND json_valid(detail)";
     Ok(Some(OrderBook {
         transaction: order,
         terminal,
+        payee,
         payments: list(connection, &of(rows::PAYMENT), id, rows::payment)?,
         refunds: list(connection, &of(rows::REFUND), id, rows::refund)?,
-        disputed: list(connection, disputed, id, |row| {
-            row.get(0).map(PaymentId::from_random)
-        })?,
+        disputed: list(connection, disputed, id, |row| rows::parsed(row, 0))?,
+        listed: list(connection, LISTED, id, listed)?,
     }))
 }
+
+const LISTED: &str = "SELECT sequence, kind, payment, refund, minor FROM statement_lines \
+     WHERE order_id = ?1 ORDER BY gateway, sequence";
 
 pub(super) fn pending_lines(
     connection: &Connection,
     gateway: &GatewayId,
     after: u64,
     limit: usize,
-) -> rusqlite::Result<Vec<StatementLine>> {
+) -> rusqlite::Result<Vec<LineRow>> {
     let query = "SELECT sequence, kind, order_id, payment, refund, minor, currency, payee, \
-         booked_at FROM statement_lines WHERE gateway = ?1 AND sequence > ?2 AND pending = 1 \
+         booked_at, finding, pending, gateway FROM statement_lines WHERE gateway = ?1 AND sequence > ?2 AND pending = 1 \
          ORDER BY sequence LIMIT ?3";
     let (after, limit) = (
         after.cast_signed(),
@@ -147,18 +157,42 @@ pub(super) fn pending_lines(
         connection,
         query,
         params![gateway.as_str(), after, limit],
-        line,
+        line_row,
     )
+}
+
+fn line_row(row: &Row<'_>) -> rusqlite::Result<LineRow> {
+    Ok(LineRow {
+        gateway: rows::parsed(row, 11)?,
+        line: line(row)?,
+        finding: row.get(9)?,
+        is_pending: row.get(10)?,
+    })
+}
+
+fn listed(row: &Row<'_>) -> rusqlite::Result<Listed> {
+    let kind: String = row.get(1)?;
+    Ok(Listed {
+        sequence: row.get::<_, i64>(0)?.cast_unsigned(),
+        kind: kind_of(&kind)?,
+        payment: PaymentId::from_random(row.get(2)?),
+        refund: row
+            .get::<_, Option<[u8; 16]>>(3)?
+            .map(RefundId::from_random),
+        minor: row.get(4)?,
+    })
+}
+
+fn kind_of(name: &str) -> rusqlite::Result<StatementKind> {
+    let known = KINDS.into_iter().find(|known| kind_name(*known) == name);
+    known.ok_or_else(|| rows::not_ours(1, "no kind of line"))
 }
 
 fn line(row: &Row<'_>) -> rusqlite::Result<StatementLine> {
     let kind: String = row.get(1)?;
     Ok(StatementLine {
         sequence: row.get::<_, i64>(0)?.cast_unsigned(),
-        kind: KINDS
-            .into_iter()
-            .find(|known| kind_name(*known) == kind)
-            .ok_or_else(|| rows::not_ours(1, "no kind of line"))?,
+        kind: kind_of(&kind)?,
         order: TransactionId::from_random(row.get(2)?),
         payment: PaymentId::from_random(row.get(3)?),
         refund: row
@@ -245,7 +279,40 @@ pub(super) fn tasks(connection: &Connection, query: TaskQuery) -> rusqlite::Resu
         "SELECT id, kind, subject, transaction_id, owner, since, due_at, detail, note, \
          resolved_by, resolved_at FROM tasks {filter} ORDER BY since, id LIMIT ?1"
     );
-    list(connection, &text, [i64::from(query.limit)], task)
+    let mut found = list(connection, &text, [i64::from(query.limit)], task)?;
+    if query.open != Some(false) {
+        found.extend(list(connection, REVIEWS, [i64::from(query.limit)], review)?);
+    }
+    found.sort_by(|one, other| (one.since, &one.id).cmp(&(other.since, &other.id)));
+    found.truncate(query.limit as usize);
+    Ok(found)
+}
+
+/// Sales that wait for a person: each names its review itself, so that both change in one row.
+const REVIEWS: &str = "
+    SELECT id, lower(hex(id)), json_extract(review, '$.reason'),
+        coalesce(json_extract(review, '$.owner'), 'operations'),
+        CAST(round(1000 * unixepoch(json_extract(review, '$.since'), 'subsec')) AS INTEGER) AS since,
+        CAST(round(1000 * unixepoch(json_extract(review, '$.due_at'), 'subsec')) AS INTEGER)
+    FROM (SELECT id, json_extract(document, '$.transaction.review') AS review FROM transactions
+        WHERE open = 1 AND iif(json_valid(document),
+            json_type(document, '$.transaction.review') = 'object', 0))
+    ORDER BY since, id LIMIT ?1";
+
+fn review(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
+    let id: String = row.get(1)?;
+    let reason: Option<String> = row.get(2)?;
+    Ok(TaskRow {
+        subject: format!("transaction:{id}"),
+        id: id.parse().map_err(|error| rows::not_ours(1, error))?,
+        kind: "review".to_owned(),
+        transaction: Some(TransactionId::from_random(row.get(0)?)),
+        owner: row.get(3)?,
+        since: rows::instant(row, 4)?,
+        due_at: rows::instant(row, 5)?,
+        detail: reason.unwrap_or_default(),
+        resolved: None,
+    })
 }
 
 fn task(row: &Row<'_>) -> rusqlite::Result<TaskRow> {

@@ -1,8 +1,10 @@
 //! The chain of events: each row's hash covers the row and the hash of the row before it, so that
 //! a changed, missing or inserted row shows.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
+
+use crate::audit::Violation;
 
 /// Where the chain ends: kept beside the events too, so that a cut tail shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +15,7 @@ pub(super) struct Head {
 
 impl Head {
     /// Before the first event.
-    const START: Self = Self {
+    pub(super) const START: Self = Self {
         sequence: 0,
         hash: [0; 32],
     };
@@ -80,25 +82,66 @@ pub(super) fn put_head(connection: &Connection, head: Head) -> rusqlite::Result<
     Ok(())
 }
 
-/// Whether every event is as it was written and none is missing.
-pub(super) fn is_intact(connection: &Connection) -> rusqlite::Result<bool> {
-    let mut statement = connection.prepare(
-        "SELECT sequence, transaction_id, at, kind, detail, hash FROM events ORDER BY sequence",
+/// Computes the hashes of at most `limit` events after `from`; gives the last event that is as it
+/// was written, and the violation that stopped it.
+pub(super) fn verify(
+    connection: &Connection,
+    from: Head,
+    limit: i64,
+) -> rusqlite::Result<(Head, Option<Violation>)> {
+    let mut statement = connection.prepare_cached(
+        "SELECT sequence, transaction_id, at, kind, detail, hash FROM events \
+         WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
     )?;
-    let mut rows = statement.query([])?;
-    let mut computed = Head::START;
+    let mut rows = statement.query(params![from.sequence, limit])?;
+    let mut verified = from;
+    let mut count = 0_i64;
     while let Some(row) = rows.next()? {
-        computed = computed.next(&Link {
-            transaction: row.get_ref(1)?.as_blob()?,
-            at_ms: row.get(2)?,
-            kind: row.get_ref(3)?.as_str()?,
-            detail: row.get_ref(4)?.as_str()?,
-        });
-        if computed.sequence != row.get::<_, i64>(0)?
-            || computed.hash != row.get::<_, [u8; 32]>(5)?
-        {
-            return Ok(false);
-        }
+        let Some(next) = follow(verified, row)? else {
+            let sequence: i64 = row.get(0)?;
+            return Ok((
+                verified,
+                Some(broken(verified, &format!("event {sequence}"))),
+            ));
+        };
+        verified = next;
+        count += 1;
     }
-    Ok(computed == head(connection)?)
+    let is_end = count < limit;
+    if is_end && verified != head(connection)? {
+        return Ok((verified, Some(broken(verified, "the end of the chain"))));
+    }
+    Ok((verified, None))
+}
+
+/// The head after this row, if the row follows.
+fn follow(head: Head, row: &Row<'_>) -> rusqlite::Result<Option<Head>> {
+    let (Ok(transaction), Ok(kind), Ok(detail)) = (
+        row.get_ref(1)?.as_blob(),
+        row.get_ref(3)?.as_str(),
+        row.get_ref(4)?.as_str(),
+    ) else {
+        return Ok(None);
+    };
+    let next = head.next(&Link {
+        transaction,
+        at_ms: row.get(2)?,
+        kind,
+        detail,
+    });
+    let is_as_written =
+        next.sequence == row.get::<_, i64>(0)? && next.hash == row.get::<_, [u8; 32]>(5)?;
+    Ok(is_as_written.then_some(next))
+}
+
+fn broken(after: Head, subject: &str) -> Violation {
+    Violation {
+        invariant: "I8",
+        rule: "an event was changed, is missing or was put in",
+        subject: subject.to_owned(),
+        detail: format!(
+            "the last one that is as it was written is {}",
+            after.sequence
+        ),
+    }
 }

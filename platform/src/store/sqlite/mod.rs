@@ -4,6 +4,8 @@ mod audit;
 mod books;
 mod chain;
 mod change;
+mod checker;
+mod invariants;
 mod note;
 mod read;
 mod rows;
@@ -22,6 +24,7 @@ use std::time::Duration;
 use protocol::id::{Entropy, PlatformId, StoreEpoch};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
+pub(crate) use self::checker::{Checker, Findings};
 pub(crate) use self::read::SqliteReader;
 use self::schema::{MIGRATIONS, MigrateError};
 pub(crate) use self::write::SqliteStore;

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use protocol::id::{PaymentId, RefundId, TransactionId};
+use protocol::time::Utc;
 use protocol::topic::TerminalName;
-use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
+use rusqlite::{Connection, Params, Row, params};
 
 use super::{audit, books, failed, open_reader, rows, terminals};
 use crate::audit::Audit;
@@ -46,8 +47,8 @@ impl Reader for SqliteReader {
         totals(&self.connection).map_err(failed("add up"))
     }
 
-    fn audit(&self) -> Result<Audit, StoreError> {
-        audit::audit(&self.connection).map_err(failed("audit"))
+    fn audit(&self, now: Utc) -> Result<Audit, StoreError> {
+        audit::audit(&self.connection, now).map_err(failed("audit"))
     }
 }
 
@@ -56,13 +57,9 @@ pub(super) fn sale(
     transaction: TransactionId,
 ) -> Result<Option<SaleRow>, StoreError> {
     let query = format!("{} WHERE t.id = ?1", rows::SALE);
-    connection
-        .prepare_cached(&query)
-        .and_then(|mut statement| {
-            statement
-                .query_row([transaction.as_bytes()], rows::sale)
-                .optional()
-        })
+    let found = readable(connection, &query, [transaction.as_bytes()], 1, rows::sale);
+    found
+        .map(|mut rows| rows.pop())
         .map_err(failed("read a transaction"))
 }
 
@@ -72,14 +69,36 @@ pub(super) fn open_sales(
     limit: usize,
 ) -> Result<Vec<SaleRow>, StoreError> {
     let query = format!(
-        "{} WHERE t.open = 1 AND t.id > ?1 ORDER BY t.id LIMIT ?2",
+        "{} WHERE t.open = 1 AND t.id > ?1 ORDER BY t.id",
         rows::SALE
     );
     // Every id is larger than the empty blob.
     let after = after.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    list(connection, &query, params![after, limit], rows::sale)
+    readable(connection, &query, params![after], limit, rows::sale)
         .map_err(failed("list open transactions"))
+}
+
+/// At most `limit` rows of a query, without those that can't be read: one broken row must not keep
+/// all the others from being served. The checks of every minute name it.
+fn readable<T>(
+    connection: &Connection,
+    query: &str,
+    params: impl Params,
+    limit: usize,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    let mut statement = connection.prepare_cached(query)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while found.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        match read(row) {
+            Ok(row) => found.push(row),
+            Err(error) => tracing::error!(%error, "a row of the store can't be read"),
+        }
+    }
+    Ok(found)
 }
 
 pub(super) fn outbox(
@@ -89,14 +108,15 @@ pub(super) fn outbox(
     let result = match transaction {
         None => {
             let query = format!("{} ORDER BY sequence", rows::OUTBOX);
-            list(connection, &query, [], rows::outbox)
+            readable(connection, &query, [], usize::MAX, rows::outbox)
         }
         Some(transaction) => {
             let query = format!(
                 "{} WHERE transaction_id = ?1 ORDER BY sequence",
                 rows::OUTBOX
             );
-            list(connection, &query, [transaction.as_bytes()], rows::outbox)
+            let id = [transaction.as_bytes()];
+            readable(connection, &query, id, usize::MAX, rows::outbox)
         }
     };
     result.map_err(failed("read the outbox"))
@@ -203,6 +223,7 @@ fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
     Ok(Totals {
         open_sales: count("SELECT count(*) FROM transactions WHERE open = 1")?,
         outbox: count("SELECT count(*) FROM outbox")?,
+        open_tasks: count("SELECT count(*) FROM tasks WHERE resolved_at IS NULL")?,
         suspense_minor: list(connection, suspense, [], |row| {
             Ok((rows::parsed(row, 0)?, row.get(1)?))
         })?,

@@ -70,6 +70,7 @@ CREATE TABLE statement_lines (
     pending INTEGER NOT NULL CHECK (pending IN (0, 1)),
     PRIMARY KEY (gateway, sequence)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX statement_lines_order ON statement_lines (order_id);
 CREATE INDEX statement_lines_payment ON statement_lines (payment, kind);
 CREATE INDEX statement_lines_refund ON statement_lines (refund) WHERE refund IS NOT NULL;
 CREATE INDEX statement_lines_pending ON statement_lines (gateway, sequence) WHERE pending = 1;

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use protocol::id::{Entropy, GatewayId, PlatformId, Pseudonym, StoreEpoch, TransactionId};
-use protocol::message::StatementLine;
 use protocol::time::Utc;
 use protocol::topic::TerminalName;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
@@ -12,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::chain::{self, Head};
 use super::{Identity, books, change, failed, file, identify, note, open_error, open_writer, read};
-use crate::store::books::{OrderBook, Unlisted};
+use crate::store::books::{LineRow, OrderBook, Unlisted};
 use crate::store::{Batch, IdentityRow, OutboxRow, SaleRow, Store, StoreError, TerminalRow};
 
 /// The one writer of a data folder.
@@ -148,7 +147,7 @@ impl Store for SqliteStore {
         gateway: &GatewayId,
         after: u64,
         limit: usize,
-    ) -> Result<Vec<StatementLine>, StoreError> {
+    ) -> Result<Vec<LineRow>, StoreError> {
         books::pending_lines(&self.connection, gateway, after, limit)
             .map_err(failed("list pending lines"))
     }

@@ -5,7 +5,9 @@ use protocol::message::{StatementKind, StatementLine};
 use super::*;
 use crate::ledger::{LineName, Settlement};
 use crate::store::Batch;
-use crate::store::books::{BookNote, LineRow, Resolution, TaskId, TaskQuery, TaskRow, Unlisted};
+use crate::store::books::{
+    BookNote, LineRow, Listed, Resolution, TaskId, TaskQuery, TaskRow, Unlisted,
+};
 use crate::store::sqlite::schema::migrate;
 use protocol::id::GatewayId;
 
@@ -78,13 +80,16 @@ fn pending_lines_come_in_pages_until_they_are_final() {
     );
     let pending = |store: &SqliteStore, after| {
         let lines = store.pending_lines(&mock(), after, 2).unwrap();
-        lines.iter().map(|line| line.sequence).collect::<Vec<_>>()
+        let sequence = |row: &LineRow| row.line.sequence;
+        lines.iter().map(sequence).collect::<Vec<_>>()
     };
     assert_eq!(pending(&store, 0), [3, 5]);
     assert_eq!(pending(&store, 5), [9]);
     put(&mut store, &[kept(3, 1, false)]);
     assert_eq!(pending(&store, 0), [5, 9]);
-    assert_eq!(store.pending_lines(&mock(), 3, 1).unwrap(), [line(5, 3)]);
+    let pending = store.pending_lines(&mock(), 3, 1).unwrap();
+    let pending: Vec<_> = pending.into_iter().map(BookNote::Line).collect();
+    assert_eq!(pending, [kept(5, 3, true)]);
     let other = store.pending_lines(&"other".parse().unwrap(), 0, 9);
     assert_eq!(other.unwrap(), []);
 }
@@ -123,6 +128,43 @@ fn a_task_is_opened_once_and_closed_once() {
     assert_eq!(tasks(folder.path(), Some(true)), [second.clone()]);
     assert_eq!(tasks(folder.path(), Some(false)), [closed.clone()]);
     assert_eq!(tasks(folder.path(), None), [second, closed]);
+}
+
+#[test]
+fn a_sale_under_review_is_in_the_work_list() {
+    let folder = folder();
+    let mut store = open(folder.path());
+    let review = json!({"transaction": {"review": {
+        "reason": "disputed", "since": "1970-01-01T00:00:00.005Z", "due_at": "1970-01-01T00:00:09Z",
+    }}});
+    let reviewed = Change {
+        sale: SaleRow {
+            document: review.to_string(),
+            ..sale(1, 1)
+        },
+        ..created(1)
+    };
+    store.commit(&[reviewed, created(2)]).unwrap();
+    put(&mut store, &[BookNote::Task(task("payment:1", 6))]);
+    let found = tasks(folder.path(), Some(true));
+    let shape: Vec<_> = found
+        .iter()
+        .map(|task| {
+            (
+                task.kind.as_str(),
+                task.detail.as_str(),
+                task.since,
+                task.due_at,
+            )
+        })
+        .collect();
+    let expected = [
+        ("review", "disputed", at(5), at(9_000)),
+        ("missing_there", "found", at(6), at(16)),
+    ];
+    assert_eq!(shape, expected);
+    assert_eq!(found[0].id.to_string(), transaction(1).to_string());
+    assert_eq!(tasks(folder.path(), Some(false)), []);
 }
 
 #[test]
@@ -182,16 +224,17 @@ fn the_books_of_an_order_hold_all_its_money() {
     let folder = folder();
     let mut store = open(folder.path());
     let change = Change {
-        postings: [
-            ledger::received(matter(1, 1, 450)),
-            ledger::dispute_opened(matter(1, 1, 450)),
-        ]
-        .concat(),
+        events: vec![EventRow {
+            at: at(5),
+            kind: "dispute".to_owned(),
+            detail: json!({"payment": PaymentId::from_random([1; 16]), "disputed": true}),
+        }],
         payments: vec![payment(1)],
         refunds: vec![refund(1, "sent")],
         ..created(1)
     };
     store.commit(&[change, created(2)]).unwrap();
+    put(&mut store, &[kept(8, 1, false)]);
     let books = store
         .order_books(&[
             transaction(2),
@@ -206,6 +249,8 @@ fn the_books_of_an_order_hold_all_its_money() {
     assert_eq!(books[0].payments, [payment(1)]);
     assert_eq!(books[0].refunds, [refund(1, "sent")]);
     assert_eq!(books[0].disputed, [PaymentId::from_random([1; 16])]);
+    assert_eq!(books[0].listed, [Listed::of(&line(8, 1))]);
+    assert_eq!(books[0].payee, None);
     assert_eq!(books[1].transaction, transaction(2));
     assert_eq!(books[1].payments, []);
 }

@@ -1,0 +1,83 @@
+//! The books beside the payment server's own statement.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use payment_mock::Outcome;
+use platform::config::ReconciliationPolicy;
+use process::clock::Clock;
+use tests::api;
+use tests::system::{Plan, System};
+use tests::verdict::Verdict;
+use tests::visit::{Press, Visit};
+
+const END_TIMEOUT: Duration = Duration::from_secs(60);
+
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// One visit with `outcome`; the system, once the sale is settled.
+async fn settled(folder: &tempfile::TempDir, outcome: Outcome, clock: &Clock) -> System {
+    let mut plan = Plan::new(folder.path()).with_outcome(outcome);
+    plan.reconciliation = ReconciliationPolicy {
+        start_ms: 500,
+        interval_ms: 500,
+        grace_ms: 3_000,
+        ..ReconciliationPolicy::default()
+    };
+    let system = System::start(plan).await.unwrap();
+    let mut visit = Visit::new(&system.terminal(0).unwrap().page, clock);
+    visit.run(Press::Pay, END_TIMEOUT).await.unwrap();
+    Verdict::reach(&system, outcome, END_TIMEOUT, clock)
+        .await
+        .unwrap();
+    system
+}
+
+/// Waits until the statement was found to be `expected`, and gives the open tasks.
+async fn found(system: &System, expected: &[(&str, u64)], clock: &Clock) -> serde_json::Value {
+    let expected: BTreeMap<_, _> = expected
+        .iter()
+        .map(|(finding, lines)| ((*finding).to_owned(), *lines))
+        .collect();
+    let deadline = clock.now().tick + END_TIMEOUT;
+    loop {
+        let audit = platform::audit::read(system.platform_data()).unwrap();
+        assert!(audit.is_clean(), "{:?}", audit.violations);
+        if audit.lines == expected {
+            break;
+        }
+        assert!(clock.now().tick < deadline, "{:?}", audit.lines);
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+    let platform = system.platform().unwrap();
+    let path = "/api/v1/tasks?open=true";
+    api::fetch(platform.api, &platform.token, path)
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_line_of_a_served_and_of_a_returned_payment_matches() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let system = settled(&folder, Outcome::Twice, &clock).await;
+    let tasks = found(&system, &[("matched", 3)], &clock).await;
+    assert_eq!(tasks["tasks"], serde_json::json!([]));
+    system.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_for_another_payee_waits_for_a_person_on_both_grounds() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let system = settled(&folder, Outcome::WrongPayee, &clock).await;
+    let tasks = found(&system, &[("payee_differs", 1)], &clock).await;
+    let kinds: Vec<_> = tasks["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| task["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["review", "payee_differs"]);
+    system.stop().await.unwrap();
+}
