@@ -44,6 +44,7 @@ pub(crate) enum Call {
     Landing(oneshot::Sender<Landing>),
     Accept(oneshot::Sender<Result<SessionToken, DeskError>>),
     View(SessionToken, oneshot::Sender<Result<View, DeskError>>),
+    StatusLink(SessionToken, oneshot::Sender<Option<String>>),
     Keep(SessionToken, oneshot::Sender<Result<(), DeskError>>),
     Choose(
         SessionToken,
@@ -91,6 +92,13 @@ impl Desk {
     /// also a payment notice (a hint to the platform).
     pub(crate) async fn view(&self, token: &SessionToken) -> Result<View, DeskError> {
         self.call(|reply| Call::View(*token, reply)).await?
+    }
+
+    /// Where the payer finds receipt and refund after leaving; none before there is a bill, or
+    /// where the platform serves no such page.
+    pub(crate) async fn status_link(&self, token: &SessionToken) -> Option<String> {
+        let asked = self.call(|reply| Call::StatusLink(*token, reply));
+        asked.await.ok().flatten()
     }
 
     /// Heartbeat of an open event stream; at least every 15 s.

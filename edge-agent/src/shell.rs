@@ -389,6 +389,7 @@ impl Run<'_> {
             Call::Landing(answer) => reply(answer, machine.landing(now)),
             Call::Accept(answer) => reply(answer, machine.handle_accept(now, entropy)),
             Call::View(token, answer) => reply(answer, machine.handle_view(token, now, entropy)),
+            Call::StatusLink(token, answer) => reply(answer, machine.status_link(token)),
             Call::Keep(token, answer) => reply(answer, machine.handle_keep(token, now)),
             Call::Choose(token, lines, answer) => {
                 reply(answer, machine.handle_choose((token, lines), now, entropy));

@@ -1,5 +1,7 @@
 //! The command line.
 
+pub(crate) mod evidence;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -66,6 +68,10 @@ pub(crate) enum Command {
         /// 32 hexadecimal digits, as records name the payer.
         pseudonym: Pseudonym,
     },
+    /// Checks a receipt by the published keys: both signatures, and whether all in it fits
+    /// together. Works offline, and needs no configuration if the keys are given.
+    #[command(after_help = evidence::EXAMPLES)]
+    VerifyReceipt(evidence::VerifyReceipt),
     /// The key that signs permits, quotes and receipts.
     Keys {
         #[command(subcommand)]
@@ -80,6 +86,8 @@ pub(crate) enum KeysCommand {
     Init,
     /// Prints the public half of the key.
     Show,
+    /// Prints all keys that receipts are checked with, ours and the terminals', as a JWK Set.
+    Publish,
 }
 
 impl Arguments {

@@ -1,5 +1,6 @@
 //! What a platform needs to know: as values ([`Config`]), and as a file ([`Settings`]).
 
+mod address;
 mod init;
 mod settings;
 
@@ -8,14 +9,15 @@ use std::path::PathBuf;
 
 use process::config::ConfigError;
 use protocol::id::{GatewayId, PlatformId};
-use protocol::signed::Keyring;
+use protocol::signed::{KeyId, Keyring, PublicKey};
 use protocol_client::BrokerAddress;
 
 pub use crate::reconciliation::ReconciliationPolicy;
 pub use crate::sale::{Timeouts, UncertainPolicy};
+pub use address::{AddressError, PublicAddress};
 pub use settings::{
     ApiSettings, BrokerSettings, Capabilities, EmbeddedSettings, ExternalSettings, GatewaySettings,
-    HealthSettings, LogSettings, Overrides, Settings,
+    HealthSettings, LogSettings, Overrides, PublicSettings, Settings,
 };
 
 use crate::site::Described;
@@ -34,6 +36,10 @@ pub struct Config {
     pub api: SocketAddr,
     /// Where `/livez`, `/readyz` and `/metrics` are served. Default none: where the API is.
     pub health: Option<SocketAddr>,
+    /// Pages for payers and third parties. Default none.
+    pub public: Option<Public>,
+    /// Keys of ours and of terminals that are published beside those in use. Default none.
+    pub published: Published,
     /// Allows listening on, and connecting to, addresses of other machines without encryption.
     /// Default false.
     pub allow_plaintext: bool,
@@ -42,6 +48,25 @@ pub struct Config {
     pub uncertain: UncertainPolicy,
     /// When statements are compared with our books, and what that may do.
     pub reconciliation: ReconciliationPolicy,
+}
+
+/// Pages that need no password: a sale by its unguessable link, the published keys.
+#[derive(Debug, Clone)]
+pub struct Public {
+    pub listen: SocketAddr,
+    /// Under which payers reach `listen`; without it no link is given out.
+    pub address: Option<PublicAddress>,
+    /// Requests come through a proxy of ours that adds their origin to `X-Forwarded-For`.
+    pub is_behind_proxy: bool,
+}
+
+/// So that receipts of earlier keys can still be checked.
+#[derive(Debug, Clone, Default)]
+pub struct Published {
+    /// Keys of ours that we no longer sign with.
+    pub retired: Vec<PublicKey>,
+    /// Of any owner: nothing that they signed is to be believed.
+    pub revoked: Vec<KeyId>,
 }
 
 /// A payment server.
@@ -102,6 +127,8 @@ impl Config {
             broker,
             api: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             health: None,
+            public: None,
+            published: Published::default(),
             allow_plaintext: false,
             timeouts: Timeouts::default(),
             uncertain: UncertainPolicy::default(),
@@ -131,6 +158,9 @@ impl Config {
     }
 
     fn check_plaintext(&self) -> Result<(), ConfigError> {
+        if let Some(public) = &self.public {
+            public.check_plaintext(self.allow_plaintext)?;
+        }
         match &self.broker {
             Broker::External(external) if !self.allow_plaintext => external.check_plaintext(),
             Broker::External(_) | Broker::Embedded(_) => Ok(()),
@@ -147,6 +177,21 @@ impl Embedded {
             listen: vec![broker::Listener { address, tls: None }],
             users,
             limits: broker::Limits::default(),
+        }
+    }
+}
+
+impl Public {
+    /// A link that crosses the network in clear can be read and used by whoever listens.
+    fn check_plaintext(&self, is_allowed: bool) -> Result<(), ConfigError> {
+        match &self.address {
+            Some(address) if !is_allowed && !address.is_protected() => Err(ConfigError::Field {
+                origin: "public".to_owned(),
+                field: "url".to_owned(),
+                reason: format!("links to {address} would be opened without encryption"),
+                fix: "use https:// with a proxy that has a certificate, or pass --allow-plaintext",
+            }),
+            _ => Ok(()),
         }
     }
 }

@@ -14,6 +14,8 @@ mod engine;
 )]
 mod ledger;
 mod metrics;
+mod public;
+pub mod published;
 mod reconciliation;
 mod registry;
 pub mod rules;
@@ -22,6 +24,7 @@ mod shell;
 pub mod simulation;
 pub mod site;
 mod store;
+pub mod verify;
 
 pub use config::{Config, Settings};
 pub use shell::{BuildError, Keys, Platform, RunError, build};

@@ -18,9 +18,14 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn start(arguments: &Arguments) -> anyhow::Result<()> {
+    if let Command::VerifyReceipt(wanted) = &arguments.command {
+        println!("{}", cli::evidence::verify_receipt(wanted, arguments)?);
+        return Ok(());
+    }
     let settings = Settings::load(&arguments.config, &arguments.overrides())?;
     match &arguments.command {
         Command::Run => run(&settings).await,
+        Command::VerifyReceipt(_) => Ok(()),
         Command::CheckConfig => {
             settings.check()?;
             println!("{}: ok", arguments.config.display());
@@ -37,8 +42,11 @@ async fn start(arguments: &Arguments) -> anyhow::Result<()> {
         }
         Command::Keys { command } => {
             let public = match command {
-                KeysCommand::Init => settings.init_keys()?,
-                KeysCommand::Show => process::keys::load(&settings.signing_file())?.public(),
+                KeysCommand::Init => settings.init_keys()?.to_string(),
+                KeysCommand::Show => process::keys::load(&settings.signing_file())?
+                    .public()
+                    .to_string(),
+                KeysCommand::Publish => cli::evidence::publish(&settings)?,
             };
             println!("{public}");
             Ok(())
@@ -72,6 +80,7 @@ async fn run(settings: &Settings) -> anyhow::Result<()> {
     tracing::info!(
         api = %platform.api_address(),
         health = %platform.health_address(),
+        public = platform.public_address().map(tracing::field::display),
         broker = platform.broker_address().map(tracing::field::display),
         public_key = %platform.public_key(),
         "serving"

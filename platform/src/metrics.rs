@@ -44,6 +44,7 @@ const STATEMENT_LINES: &str = "paylatch_platform_statement_lines_total";
 const STATEMENT_FAULTS: &str = "paylatch_platform_statement_faults_total";
 const RECONCILIATIONS: &str = "paylatch_platform_reconciliations_total";
 const API_REFUSED: &str = "paylatch_platform_api_refused_total";
+const PUBLIC_ANSWERED: &str = "paylatch_platform_public_answers_total";
 
 /// Everything that a check can name.
 const INVARIANTS: [&str; 14] = [
@@ -164,6 +165,10 @@ fn describe_machinery() {
     describe_counter!(
         API_REFUSED,
         "API requests that were refused, by HTTP status."
+    );
+    describe_counter!(
+        PUBLIC_ANSWERED,
+        "Answers of the pages for payers, by HTTP status."
     );
 }
 
@@ -343,4 +348,9 @@ pub(crate) fn reconciled(gateway: &GatewayId) {
 pub(crate) fn api_refused(status: u16) {
     tracing::debug!(status, "API request refused");
     counter!(API_REFUSED, "status" => status.to_string()).increment(1);
+}
+
+/// Without the address: a token stands in it.
+pub(crate) fn public_answered(status: u16) {
+    counter!(PUBLIC_ANSWERED, "status" => status.to_string()).increment(1);
 }

@@ -50,6 +50,7 @@ pub struct Platform {
 struct Addresses {
     api: SocketAddr,
     health: SocketAddr,
+    public: Option<SocketAddr>,
     broker: Option<SocketAddr>,
 }
 
@@ -83,6 +84,12 @@ impl Platform {
     #[must_use]
     pub const fn health_address(&self) -> SocketAddr {
         self.addresses.health
+    }
+
+    /// Where payers find their status pages, if they are served.
+    #[must_use]
+    pub const fn public_address(&self) -> Option<SocketAddr> {
+        self.addresses.public
     }
 
     /// Where terminals and payment servers connect, if the broker is embedded: the first of its

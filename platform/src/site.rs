@@ -68,6 +68,10 @@ pub struct Terminal {
     pub devices: Vec<DeviceId>,
     /// What `paylatch-agent keys init` printed.
     pub public_key: PublicKey,
+    /// Earlier keys of it: nothing under them is taken any more, but they are still published, so
+    /// that the receipts they signed can be checked.
+    #[serde(default)]
+    pub retired_public_keys: Vec<PublicKey>,
 }
 
 /// A site and where it was written, for errors.

@@ -14,10 +14,12 @@
 //! | [`message`] | what is published on each topic |
 //! | [`signed`] | claims, signing keys, keyrings and strict verification |
 //! | [`codec`] | the envelope, its JSON form and the size cap |
+//! | [`evidence`] | published keys and the check of a receipt, for third parties |
 
 pub mod codec;
 #[cfg(any(test, fuzzing))]
 pub mod decoders;
+pub mod evidence;
 pub mod id;
 pub mod message;
 pub mod money;

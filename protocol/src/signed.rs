@@ -397,6 +397,7 @@ impl<T> From<Jws<T>> for String {
 pub struct Verified<T> {
     claims: T,
     jws: Jws<T>,
+    key: KeyId,
 }
 
 impl<T> Verified<T> {
@@ -408,6 +409,12 @@ impl<T> Verified<T> {
     #[must_use]
     pub fn into_claims(self) -> T {
         self.claims
+    }
+
+    /// The key that signed.
+    #[must_use]
+    pub const fn key(&self) -> &KeyId {
+        &self.key
     }
 }
 
@@ -485,6 +492,7 @@ pub fn verify<T: Claims>(
     Ok(Verified {
         claims,
         jws: jws.clone(),
+        key: header.kid,
     })
 }
 

@@ -10,6 +10,7 @@ mod browser;
 mod metrics;
 mod outcomes;
 mod programs;
+mod receipts;
 mod statements;
 mod tidy;
 mod trouble;

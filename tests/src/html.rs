@@ -43,6 +43,15 @@ pub fn forms(page: &str) -> Vec<Form> {
     found
 }
 
+/// Where the links of a page lead, in their order.
+#[must_use]
+pub fn links(page: &str) -> Vec<String> {
+    let starts = page.match_indices("<a ").map(|(start, _)| &page[start..]);
+    starts
+        .filter_map(|link| attribute(&link[..link.find('>')?], "href"))
+        .collect()
+}
+
 /// The value of `name` on the first tag that has it.
 #[must_use]
 pub fn attribute_of_page(page: &str, name: &str) -> Option<String> {

@@ -5,7 +5,8 @@ use std::hash::{Hash, Hasher};
 use std::hint::black_box;
 use std::str::FromStr;
 
-use protocol::id::{IdError, Nonce};
+use protocol::id::{IdError, Nonce, TransactionId};
+use protocol::message::Digest;
 use serde::{Deserialize, Serialize};
 
 /// Whoever holds it *is* the payer of the session, so it is never logged and never leaves the
@@ -17,6 +18,40 @@ pub(crate) struct SessionToken(Nonce);
 impl SessionToken {
     pub(crate) const fn from_random(bytes: [u8; 16]) -> Self {
         Self(Nonce::from_random(bytes))
+    }
+}
+
+/// What a phone holds of its sale at the platform, after it has left. Made from the session's
+/// token, so that it is as random and as durable; nobody gets from it to the session. The platform
+/// is told its SHA-256 alone. Text form: 32 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StatusToken([u8; 16]);
+
+impl StatusToken {
+    pub(crate) fn of(session: &SessionToken, transaction: TransactionId) -> Self {
+        let secret = format!("paylatch.status_token.v1 {session} {transaction}");
+        let digest = *Digest::of(secret.as_bytes()).as_bytes();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        Self(bytes)
+    }
+
+    /// SHA-256 of the text form.
+    pub(crate) fn digest(self) -> Digest {
+        Digest::of(self.to_string().as_bytes())
+    }
+}
+
+impl fmt::Display for StatusToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Never shows the token.
+impl fmt::Debug for StatusToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StatusToken(..)")
     }
 }
 

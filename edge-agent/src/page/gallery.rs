@@ -7,7 +7,7 @@ use protocol::message::{
     Receipt, ReceiptPayment, Standing, Text, UncertainReason,
 };
 use protocol::money::Money;
-use protocol::signed::Audience;
+use protocol::signed::{Audience, SigningKey, sign};
 use protocol::time::Utc;
 
 use super::layout::{Frame, Screen, document};
@@ -23,6 +23,10 @@ pub(super) fn token() -> SessionToken {
 
 pub(super) fn return_secret() -> ReturnSecret {
     ReturnSecret::from_random([0xC3; 16])
+}
+
+pub(super) fn link() -> String {
+    "https://pay.example/r/0123456789abcdef0123456789abcdef".to_owned()
 }
 
 pub(super) fn transaction() -> TransactionId {
@@ -109,6 +113,7 @@ pub(super) fn quote() -> Box<Quote> {
         order_lifetime_ms: 120_000,
         expires_at: Utc::EPOCH,
         issued_at: Utc::EPOCH,
+        status_url: Some("https://pay.example/r/".to_owned()),
     })
 }
 
@@ -144,13 +149,17 @@ pub(super) fn receipt() -> Box<StoredReceipt> {
             payment: protocol::id::PaymentId::from_random([9; 16]),
             paid_at: Utc::from_millis(1_795_424_400_000).unwrap(),
         }),
+        devices: vec!["gate".parse().unwrap()],
+        tariff_version: Some(quote.tariff_version),
+        time_zone: Some("Asia/Shanghai".to_owned()),
         result: "a.b.c".parse().unwrap(),
         previous: None,
         issued_at: Utc::from_millis(1_795_424_401_000).unwrap(),
     };
+    let signed = sign(&SigningKey::from_seed([3; 32]), &receipt).unwrap();
     Box::new(StoredReceipt {
         receipt,
-        signed: "header.claims.signature".to_owned(),
+        signed: signed.as_str().to_owned(),
     })
 }
 
@@ -297,11 +306,12 @@ fn landings() -> Vec<(&'static str, Landing)> {
 
 /// All documents by name.
 fn documents() -> Vec<(&'static str, Screen, String)> {
-    let shop = shop();
+    let (shop, link) = (shop(), link());
     let session = |(name, view, _): (&'static str, View, _)| {
         let frame = Frame {
             shop: Some(&shop),
             session: Some((token(), 7)),
+            status_link: Some(&link),
         };
         let screen = screen::of(&token(), &view);
         let text = document(frame, &screen).into_string();
@@ -311,6 +321,7 @@ fn documents() -> Vec<(&'static str, Screen, String)> {
         let frame = Frame {
             shop: landing.shop.as_ref(),
             session: None,
+            status_link: None,
         };
         let screen = landing::screen(&landing);
         let text = document(frame, &screen).into_string();
@@ -347,13 +358,31 @@ fn every_screen_is_whole_and_small() {
 }
 
 #[test]
-fn every_view_shows_its_amount_and_whom_to_call() {
+fn only_a_web_address_becomes_a_link_to_keep() {
     let shop = shop();
+    let shown = |status_link| {
+        let frame = Frame {
+            shop: Some(&shop),
+            session: Some((token(), 7)),
+            status_link,
+        };
+        document(frame, &screen::of(&token(), &View::Expired)).into_string()
+    };
+    assert!(shown(Some("https://pay.example/r/1")).contains("class=\"keep\""));
+    for link in [None, Some("javascript:alert(1)"), Some("/r/1")] {
+        assert!(!shown(link).contains("class=\"keep\""), "{link:?}");
+    }
+}
+
+#[test]
+fn every_view_shows_its_amount_and_whom_to_call() {
+    let (shop, link) = (shop(), link());
     for (name, view, amount) in views() {
         let screen = screen::of(&token(), &view);
         let frame = Frame {
             shop: Some(&shop),
             session: Some((token(), 7)),
+            status_link: Some(&link),
         };
         let text = document(frame, &screen).into_string();
         if let Some(amount) = amount {

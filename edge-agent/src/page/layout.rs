@@ -88,6 +88,8 @@ pub(super) struct Frame<'a> {
     pub(super) shop: Option<&'a Shop>,
     /// With the version of the changes that the screen already shows.
     pub(super) session: Option<(SessionToken, u64)>,
+    /// Where the payer finds receipt and refund after leaving.
+    pub(super) status_link: Option<&'a str>,
 }
 
 /// The whole document.
@@ -135,6 +137,7 @@ fn page(frame: Frame<'_>, screen: &Screen) -> Markup {
                 h1 tabindex="-1" { (screen.headline) }
                 (screen.body)
             }
+            @if let Some(link) = frame.status_link { (keep_link(link)) }
             (footer(frame.shop, screen.transaction))
         }
     }
@@ -146,6 +149,19 @@ fn header(shop: Option<&Shop>) -> Markup {
             header {
                 p { (shop.merchant.name) }
                 p { (shop.place.name) }
+            }
+        }
+    }
+}
+
+/// Its address as text too: what a sign-in window can't open or keep, a person can copy.
+fn keep_link(link: &str) -> Markup {
+    html! {
+        // Whatever a message says, only a web address becomes a link.
+        @if origin_of(link).is_some() {
+            p class="keep" {
+                (texts::KEEP_LINK) " "
+                a href=(link) rel="noreferrer" target="_blank" { (link) }
             }
         }
     }

@@ -41,12 +41,16 @@ fn receipt_screen(screen: Screen, token: &SessionToken, receipt: &Receipt) -> Sc
         (lines(&receipt.lines))
         (parties(&receipt.payee, &receipt.place))
         dl {
+            div { dt { (texts::MERCHANT) } dd { (receipt.merchant) } }
             @if let Some(payment) = &receipt.payment {
                 div { dt { (texts::PAID_AT) } dd { (instant(payment.paid_at)) } }
-                div { dt { (texts::PAYMENT) } dd class="id" { (payment.payment) } }
+                div class="wide" { dt { (texts::PAYMENT) } dd class="id" { (payment.payment) } }
+                div { dt { (texts::PAYMENT_SERVER) } dd { (payment.gateway) } }
             }
-            div { dt { (texts::ORDER) } dd class="id" { (receipt.transaction) } }
+            div { dt { (texts::ISSUED_AT) } dd { (instant(receipt.issued_at)) } }
+            div class="wide" { dt { (texts::ORDER) } dd class="id" { (receipt.transaction) } }
         }
+        p class="soft" { (texts::SIGNED_BY_BOTH) }
         a class="button plain" href={ "/s/" (token) "/receipt.json" } download="" {
             (texts::SAVE_RECEIPT)
         }

@@ -6,7 +6,8 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use serde::{Deserialize, Serialize};
+use protocol::evidence::{ReceiptFile, file_name};
+use serde::Deserialize;
 
 use super::layout::{Frame, Screen, document};
 use super::problem::{self, Problem};
@@ -18,6 +19,7 @@ pub(super) async fn landing(State(page): State<Page>) -> Response {
     let frame = Frame {
         shop: landing.shop.as_ref(),
         session: None,
+        status_link: None,
     };
     let screen = landing::screen(&landing);
     page.html(StatusCode::OK, frame, &screen)
@@ -43,9 +45,11 @@ pub(super) async fn session(State(page): State<Page>, Path(token): Path<String>)
     match page.desk.view(&token).await {
         Ok(view) => {
             let landing = page.desk.landing().await;
+            let link = page.desk.status_link(&token).await;
             let frame = Frame {
                 shop: landing.shop.as_ref(),
                 session: Some((token, version)),
+                status_link: link.as_deref(),
             };
             page.html(StatusCode::OK, frame, &screen::of(&token, &view))
         }
@@ -138,14 +142,6 @@ fn last_event(headers: &HeaderMap) -> Option<u64> {
     headers.get("last-event-id")?.to_str().ok()?.parse().ok()
 }
 
-/// What a payer keeps: to read, and to have checked by anybody.
-#[derive(Serialize)]
-struct ReceiptFile<'a> {
-    receipt: &'a protocol::message::Receipt,
-    /// JWS compact form; it alone counts.
-    signed: &'a str,
-}
-
 pub(super) async fn receipt(State(page): State<Page>, Path(token): Path<String>) -> Response {
     let Ok(token) = token.parse::<SessionToken>() else {
         return page.problem(problem::gone()).await;
@@ -161,13 +157,13 @@ pub(super) async fn receipt(State(page): State<Page>, Path(token): Path<String>)
 }
 
 fn receipt_file(stored: &StoredReceipt) -> Response {
-    let file = ReceiptFile {
-        receipt: &stored.receipt,
-        signed: &stored.signed,
+    // It was verified when it came, so it parses.
+    let Ok(signed) = stored.signed.parse() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let name = stored.receipt.transaction.short();
-    let disposition = format!("attachment; filename=\"receipt-{name}.json\"");
-    let mut response = axum::Json(file).into_response();
+    let name = file_name(stored.receipt.transaction);
+    let disposition = format!("attachment; filename=\"{name}\"");
+    let mut response = axum::Json(ReceiptFile::of(signed)).into_response();
     if let Ok(value) = HeaderValue::from_str(&disposition) {
         response
             .headers_mut()
@@ -200,6 +196,7 @@ impl Page {
         let frame = Frame {
             shop: landing.shop.as_ref(),
             session: None,
+            status_link: None,
         };
         self.html(status, frame, &screen)
     }

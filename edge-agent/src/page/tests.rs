@@ -171,6 +171,11 @@ fn answer_call(call: Call, script: &Script) -> String {
             let view = known(token).and_then(|()| script.view.clone());
             ("view".to_owned(), reply.send(view).is_ok())
         }
+        Call::StatusLink(token, reply) => {
+            let link = known(token).is_ok().then(gallery::link);
+            // Every page of a session asks for it, as for the shop.
+            ("landing".to_owned(), reply.send(link).is_ok())
+        }
         Call::Keep(token, reply) => ("keep".to_owned(), reply.send(known(token)).is_ok()),
         Call::Choose(token, lines, reply) => {
             let result = known(token).and_then(|()| script.choice.clone());
@@ -490,10 +495,25 @@ async fn the_receipt_is_a_file_once_there_is_one() {
     let disposition = "attachment; filename=\"receipt-4f4f4f4f.json\"";
     assert_eq!(answer.header("content-disposition"), Some(disposition));
     let file: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
-    assert_eq!(file["signed"], "header.claims.signature");
+    assert_eq!(file["signed"], gallery::receipt().signed.as_str());
     let transaction: TransactionId =
         serde_json::from_value(file["receipt"]["transaction"].clone()).unwrap();
     assert_eq!(transaction, gallery::transaction());
+}
+
+#[tokio::test]
+async fn the_link_to_keep_is_shown_to_its_payer_alone() {
+    let terminal = Terminal::start(billed()).await;
+    let link = gallery::link();
+    let shown = format!("href=\"{link}\" rel=\"noreferrer\" target=\"_blank\">{link}</a>");
+    assert!(terminal.get(&session()).await.body.contains(&shown));
+    let stranger = format!("/s/{}", "0".repeat(32));
+    for path in ["/", &stranger] {
+        assert!(
+            !terminal.get(path).await.body.contains("pay.example/r/"),
+            "{path}"
+        );
+    }
 }
 
 /// An open event stream.

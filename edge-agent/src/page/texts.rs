@@ -63,8 +63,14 @@ pub(super) const RECEIPT: &str = "Receipt";
 pub(super) const RECEIPT_COMING: &str =
     "Your receipt is on its way. You don't have to wait for it.";
 pub(super) const SAVE_RECEIPT: &str = "Save the signed receipt";
+pub(super) const KEEP_LINK: &str = "Keep this link: receipt and refund status.";
 pub(super) const PAID_AT: &str = "Paid";
-pub(super) const PAYMENT: &str = "Payment";
+pub(super) const PAYMENT: &str = "Payment reference";
+pub(super) const PAYMENT_SERVER: &str = "Payment service";
+pub(super) const MERCHANT: &str = "Merchant";
+pub(super) const ISSUED_AT: &str = "Issued";
+pub(super) const SIGNED_BY_BOTH: &str = "Signed by the platform and by this terminal. Anybody can check \
+     the saved file later.";
 pub(super) const ORDER: &str = "Order";
 
 pub(super) const EXPIRED: &str = "Time is up";

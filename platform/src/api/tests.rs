@@ -107,6 +107,7 @@ fn sale(number: u8) -> Change {
         refunds: vec![],
         outbox_put: vec![],
         outbox_done: vec![],
+        link: None,
     }
 }
 

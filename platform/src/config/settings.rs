@@ -15,7 +15,8 @@ use protocol_client::{BrokerAddress, ClientTls};
 use serde::Deserialize;
 
 use super::{
-    Broker, Config, Embedded, External, Gateway, ReconciliationPolicy, Timeouts, UncertainPolicy,
+    Broker, Config, Embedded, External, Gateway, Public, PublicAddress, Published,
+    ReconciliationPolicy, Timeouts, UncertainPolicy,
 };
 
 /// IANA's port for plain MQTT.
@@ -43,6 +44,9 @@ pub struct Settings {
     pub api: ApiSettings,
     #[serde(default)]
     pub health: HealthSettings,
+    /// Pages for payers and third parties. Off without this section.
+    #[serde(default)]
+    pub public: Option<PublicSettings>,
     /// Allows listening on, and connecting to, addresses of other machines without encryption.
     /// Default false.
     #[serde(default)]
@@ -109,6 +113,10 @@ impl Default for Capabilities {
 pub struct KeySettings {
     /// File that `keys init` makes. Default `platform.key` in the data folder.
     pub signing_file: Option<PathBuf>,
+    /// Earlier public keys of ours: still published, so that what they signed can be checked.
+    pub retired_public_keys: Vec<PublicKey>,
+    /// Ids of keys, ours or of terminals, that are published as no longer to be believed.
+    pub revoked_key_ids: Vec<KeyId>,
 }
 
 /// One of both; the embedded one if there is neither.
@@ -179,6 +187,28 @@ pub struct HealthSettings {
     pub listen: Option<SocketAddr>,
 }
 
+/// Status pages by unguessable links, the published keys, the page that checks receipts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PublicSettings {
+    /// Default `127.0.0.1:7081`, for a proxy with a certificate in front.
+    pub listen: SocketAddr,
+    /// Under which payers reach `listen`: `https://pay.example`. Default none: no links.
+    pub url: Option<PublicAddress>,
+    /// Whether that proxy adds the payer's address to `X-Forwarded-For`. Default false.
+    pub behind_proxy: bool,
+}
+
+impl Default for PublicSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7_081)),
+            url: None,
+            behind_proxy: false,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSettings {
@@ -233,6 +263,11 @@ impl Settings {
             broker: self.broker()?,
             api: self.api.listen,
             health: self.health.listen,
+            public: self.public.as_ref().map(PublicSettings::public),
+            published: Published {
+                retired: self.keys.retired_public_keys.clone(),
+                revoked: self.keys.revoked_key_ids.clone(),
+            },
             allow_plaintext: self.allow_plaintext,
             timeouts: self.timeouts.clone(),
             uncertain: self.uncertain,
@@ -352,6 +387,16 @@ impl EmbeddedSettings {
         {
             tls.certificate = folder.join(&tls.certificate);
             tls.key = folder.join(&tls.key);
+        }
+    }
+}
+
+impl PublicSettings {
+    fn public(&self) -> Public {
+        Public {
+            listen: self.listen,
+            address: self.url.clone(),
+            is_behind_proxy: self.behind_proxy,
         }
     }
 }

@@ -148,6 +148,8 @@ impl Core {
             order_lifetime_ms: lifetime_ms,
             store_epoch: self.ground.store_epoch,
             traceparent,
+            time_zone: site.time_zone.clone(),
+            status_url: self.ground.status_url.clone(),
         };
         let mut turn = Turn {
             now,

@@ -65,6 +65,8 @@ pub(crate) struct Ground {
     pub(crate) store_epoch: StoreEpoch,
     /// Numbers site configs: larger at every start.
     pub(crate) serial: u64,
+    /// Where payers find their status page, without the token; none if we serve none.
+    pub(crate) status_url: Option<String>,
 }
 
 #[derive(Debug, Clone)]

@@ -113,8 +113,16 @@ impl Kept {
         self.version = Some(version);
         self.committed = Some(digest);
         let transaction = self.sale.transaction();
+        let link = self
+            .sale
+            .facts()
+            .link
+            .filter(|_| expected_version.is_none());
         let row = self.row(version, document, at);
-        Ok(Some(draft.into_change(transaction, row, expected_version)))
+        Ok(Some(Change {
+            link,
+            ..draft.into_change(transaction, row, expected_version)
+        }))
     }
 
     fn row(&self, version: u64, document: String, at: Utc) -> SaleRow {
@@ -167,6 +175,7 @@ impl Draft {
             refunds: self.refunds,
             outbox_done: self.done.iter().map(done).collect(),
             outbox_put: self.put.into_iter().map(put).collect(),
+            link: None,
         }
     }
 }

@@ -75,6 +75,8 @@ pub(crate) struct Setup<S> {
     pub(crate) timeouts: Timeouts,
     pub(crate) uncertain: UncertainPolicy,
     pub(crate) reconciliation: ReconciliationPolicy,
+    /// Where payers find their status page, without the token; none if we serve none.
+    pub(crate) status_url: Option<String>,
     pub(crate) store: S,
 }
 
@@ -118,6 +120,7 @@ pub(crate) async fn start<S: Store>(
         gateways,
         store_epoch: setup.store.epoch(),
         serial: setup.store.starts(),
+        status_url: setup.status_url,
     };
     let writer = Writer::start(setup.store)?;
     let entropy = SystemEntropy::new();

@@ -5,9 +5,9 @@ use std::time::Duration;
 use protocol::codec::{Envelope, Record, decode, encode};
 use protocol::id::{BootId, JournalId, MessageId, Nonce, PaymentId, SessionId, TransactionId};
 use protocol::message::{
-    Ack, Charge, GatewayAnswer, GatewayRequest, GatewayResult, Hello, ItemLine, LinkageCommand,
-    OrderRequest, OrderStatus, OrderView, PaymentMessage, PaymentNotice, PaymentReply, PaymentView,
-    UpMessage,
+    Ack, Charge, Digest, GatewayAnswer, GatewayRequest, GatewayResult, Hello, ItemLine,
+    LinkageCommand, OrderRequest, OrderStatus, OrderView, PaymentMessage, PaymentNotice,
+    PaymentReply, PaymentView, UpMessage,
 };
 use protocol::money::Money;
 use protocol::signed::{Audience, Claims, Jws, Keyring, SigningKey, sign};
@@ -55,6 +55,7 @@ impl Desk {
             gateways: gateway::gateways(&gateways, &timeouts, UncertainPolicy::default(), &Sound),
             store_epoch: store.epoch(),
             serial: store.starts(),
+            status_url: Some("https://pay.example/r/".to_owned()),
         };
         let mut desk = Self {
             core: Core::new(ground, Box::new(SystemEntropy::new())),
@@ -410,6 +411,7 @@ fn order_request() -> OrderRequest {
         return_url: "http://gate-1/return".to_owned(),
         requested_at: Utc::EPOCH,
         clock_error_ms: 0,
+        status_token_sha256: Some(Digest::of(b"token")),
     }
 }
 

@@ -24,6 +24,9 @@ pub(crate) struct SiteFacts {
     pub(crate) order_lifetime_ms: u64,
     pub(crate) store_epoch: StoreEpoch,
     pub(crate) traceparent: Option<String>,
+    pub(crate) time_zone: String,
+    /// Where payers find their status page, without the token; none if we serve none.
+    pub(crate) status_url: Option<String>,
 }
 
 /// Everything about a sale that never changes.
@@ -49,6 +52,14 @@ pub(crate) struct Facts {
     pub(crate) created_at: Utc,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) traceparent: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) time_zone: Option<String>,
+    /// For the quote. None without a token to look for there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) status_url: Option<String>,
+    /// SHA-256 of that token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) link: Option<Digest>,
 }
 
 impl Facts {
@@ -73,6 +84,11 @@ impl Facts {
             store_epoch: site.store_epoch,
             created_at: at,
             traceparent: site.traceparent,
+            time_zone: Some(site.time_zone),
+            status_url: site
+                .status_url
+                .filter(|_| request.status_token_sha256.is_some()),
+            link: request.status_token_sha256,
         }
     }
 

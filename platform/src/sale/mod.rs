@@ -15,6 +15,7 @@ mod linkage;
 mod operator;
 mod order;
 mod output;
+mod payer_view;
 mod payment;
 mod policy;
 mod refund;
@@ -23,7 +24,7 @@ mod transaction;
 mod words;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -43,8 +44,10 @@ pub(crate) use facts::{Facts, SiteFacts, admit};
 )]
 pub(crate) use operator::{Hand, OperatorRefusal, Resolution};
 pub(crate) use output::{Output, Word};
+pub(crate) use payer_view::{Journey, Paid, PayerView, Return, Stage};
 pub(crate) use policy::{Capabilities, Policy};
 pub use policy::{Timeouts, UncertainPolicy};
+pub(crate) use refund::RefundReason;
 pub(crate) use transaction::TransactionState;
 
 use order::{Aim, Order, OrderState};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use protocol::id::{Nonce, PaymentId, RefundId};
 use protocol::message::{RefundStatus, RefundView};
 use protocol::money::Money;
-use protocol::time::Tick;
+use protocol::time::{Tick, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Turn;
@@ -105,6 +105,12 @@ pub(crate) struct Refund {
     pub(crate) amount: Money,
     pub(crate) reason: RefundReason,
     pub(crate) state: RefundState,
+    /// Absent in sales of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) decided_at: Option<Utc>,
+    /// When the payment server's word of it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) succeeded_at: Option<Utc>,
     calls: Calls,
     attempts: u32,
     /// Whether it may be sent: an ON that is still possible holds it back (I14).
@@ -126,6 +132,8 @@ impl Refund {
             amount,
             reason,
             state: RefundState::Requested,
+            decided_at: Some(turn.now.utc),
+            succeeded_at: None,
             calls: Calls::new(),
             attempts: 0,
             is_released: false,
@@ -202,6 +210,9 @@ impl Refund {
                 }
                 RefundStatus::Failed => RefundState::Failed,
             };
+        }
+        if self.state == RefundState::Succeeded && before != RefundState::Succeeded {
+            self.succeeded_at = Some(turn.now.utc);
         }
         self.plan_next(turn);
         self.state != before

@@ -37,6 +37,7 @@ impl Sale {
             order_lifetime_ms: self.facts.order_lifetime_ms,
             expires_at: turn.now.utc.saturating_add(lifetime),
             issued_at: turn.now.utc,
+            status_url: self.facts.status_url.clone(),
         };
         self.event("quoted", json!({ "amount": quote.amount }), turn);
         self.say(Word::Quote, Output::Quote(quote));
@@ -134,6 +135,9 @@ impl Sale {
             amount: self.facts.amount,
             ground,
             payment,
+            devices: self.facts.devices.clone(),
+            tariff_version: Some(self.facts.tariff_version),
+            time_zone: self.facts.time_zone.clone(),
             result,
             previous: None,
             issued_at: turn.now.utc,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use broker::{Identity, Listener, User};
+use process::clock::Clock;
 use process::config::ConfigError;
 use process::entropy::SystemEntropy;
 use process::exit::{Code, Failure, one_line};
@@ -20,9 +21,11 @@ use tokio::net::TcpListener;
 use super::watch::CHECKS;
 use super::{Addresses, Keys, Platform};
 use crate::api::{Api, Token, TokenError};
-use crate::config::{Broker, Config, Embedded};
+use crate::config::{Broker, Config, Embedded, PublicAddress};
 use crate::engine::Setup;
 use crate::metrics;
+use crate::public::Public;
+use crate::published;
 use crate::registry::Registry;
 use crate::store::StoreError;
 use crate::store::sqlite::{Checker, SqliteReader, SqliteStore};
@@ -62,14 +65,28 @@ pub async fn build(config: Config, keys: Keys) -> Result<Platform, BuildError> {
     let store = SqliteStore::open(&config.data, &config.platform_id, &mut entropy);
     let store = store.map_err(|error| store_error(&error))?;
     let reader = || SqliteReader::open(&config.data).map_err(|error| store_error(&error));
-    let (api_reader, totals) = (reader()?, reader()?);
     let checker = Checker::open(&config.data).map_err(|error| store_error(&error))?;
+    let (api_reader, totals, public_reader) = (reader()?, reader()?, reader()?);
     let token = Token::load_or_create(&config.data, &mut entropy).map_err(BuildError::Token)?;
     let health = Health::new(&CHECKS);
     let (broker, client) = bus(&config, &mut entropy).await?;
     let api = Api::new(api_reader, Arc::clone(&registry), token.clone()).router();
-    let listeners = listen(&config, api, process::health::router(health.clone())).await?;
-    let addresses = addresses(&listeners, broker.as_ref())?;
+    let mut listeners = listen(&config, api, process::health::router(health.clone())).await?;
+    let mut addresses = addresses(&listeners, broker.as_ref())?;
+    if let Some(public) = &config.public {
+        let keys = published::keys(&config, keys.signing.public());
+        let surroundings = (Clock::system(), public.is_behind_proxy);
+        let pages = Public::new(public_reader, Arc::clone(&registry), &keys, surroundings);
+        let listener = process::listen::bind(public.listen, config.allow_plaintext).await;
+        let listener = listener.map_err(BuildError::Listen)?;
+        addresses.public = listener.local_addr().ok();
+        listeners.push((listener, pages.router()));
+    }
+    let status_url = config
+        .public
+        .as_ref()
+        .and_then(|public| public.address.as_ref())
+        .map(PublicAddress::status_url);
     Ok(Platform {
         public_key: keys.signing.public(),
         store_failure: store.failure(),
@@ -82,6 +99,7 @@ pub async fn build(config: Config, keys: Keys) -> Result<Platform, BuildError> {
             timeouts: config.timeouts,
             uncertain: config.uncertain,
             reconciliation: config.reconciliation,
+            status_url,
             store,
         },
         totals,
@@ -219,6 +237,7 @@ fn addresses(
         api: bound.first().copied().unwrap_or(any),
         health: bound.last().copied().unwrap_or(any),
         // The first one is our own.
+        public: None,
         broker: broker.and_then(|broker| broker.addresses().get(1).copied()),
     })
 }

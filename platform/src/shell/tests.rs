@@ -66,6 +66,7 @@ fn north() -> Site {
             },
             devices: vec!["gate".parse().unwrap()],
             public_key: key(1).public(),
+            retired_public_keys: vec![],
         }],
     }
 }

@@ -79,6 +79,9 @@ pub(crate) struct Change {
     pub(crate) outbox_put: Vec<OutboxRow>,
     /// Keys that leave the outbox; an unknown key is no error.
     pub(crate) outbox_done: Vec<String>,
+    /// SHA-256 of the token of the payer's status page, with the first change of a sale. One that
+    /// is known already stays with the sale that had it first.
+    pub(crate) link: Option<Digest>,
 }
 
 /// A sale: the columns that are asked for, and the machine's own document.

@@ -1,13 +1,14 @@
 //! Looking at the store without a way to change it: for the API, for metrics and for audits.
 
 use protocol::id::{PaymentId, RefundId, SessionId, TransactionId};
+use protocol::message::Digest;
 use protocol::money::{Currency, Money};
 use protocol::time::Utc;
 use protocol::topic::TerminalName;
 use serde::Serialize;
 
 use super::books::{TaskQuery, TaskRow};
-use super::{EventRow, PaymentRow, RefundRow, StoreError, TerminalRow};
+use super::{EventRow, PaymentRow, RefundRow, SaleRow, StoreError, TerminalRow};
 use crate::audit::Audit;
 
 /// Most events of one timeline: a sale has about 20, and a refund that is asked for every hour
@@ -87,6 +88,10 @@ pub(crate) trait Reader: Send + 'static {
     fn page(&self, query: &PageQuery) -> Result<Page, StoreError>;
 
     fn transaction(&self, transaction: TransactionId) -> Result<Option<Detail>, StoreError>;
+
+    /// The sale whose payer holds the token with this SHA-256. Only the digest is compared, so how
+    /// long that takes tells nothing of any token.
+    fn linked(&self, link: &Digest) -> Result<Option<SaleRow>, StoreError>;
 
     /// Every terminal that was ever heard of, in the order of their names.
     fn terminals(&self) -> Result<Vec<TerminalRow>, StoreError>;

@@ -48,6 +48,10 @@ pub struct OrderRequest {
     pub requested_at: Utc,
     /// How far off the terminal's wall clock may be.
     pub clock_error_ms: u64,
+    /// SHA-256 of the token by which the payer finds this sale's status page after leaving. The
+    /// token itself is known to terminal and phone alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_token_sha256: Option<Digest>,
 }
 
 /// What a bill is made from.
@@ -130,6 +134,10 @@ pub struct Quote {
     pub order_lifetime_ms: u64,
     pub expires_at: Utc,
     pub issued_at: Utc,
+    /// The payer's status page is at this address with the token behind it; absent when the
+    /// platform serves none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_url: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

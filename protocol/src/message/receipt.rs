@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{BillLine, Digest, Ground, LinkageResult, Payee, Place};
-use crate::id::{GatewayId, PaymentId, SessionId, TransactionId};
+use crate::id::{DeviceId, GatewayId, PaymentId, SessionId, TransactionId};
 use crate::money::Money;
 use crate::signed::{Audience, Jws};
 use crate::time::Utc;
@@ -26,6 +26,15 @@ pub struct Receipt {
     /// Absent when nothing was to be paid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<ReceiptPayment>,
+    /// What the permit named; the first one decided. Absent in receipts of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<DeviceId>,
+    /// What the lines were priced by. Absent in receipts of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tariff_version: Option<Digest>,
+    /// IANA name of the site's time zone, for instants that people read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
     /// The terminal's countersignature.
     pub result: Jws<LinkageResult>,
     /// SHA-256 of the receipt before this one of the same terminal.

@@ -11,7 +11,7 @@ use edge_agent::linkage::config::{
     Action, DeviceConfig, DriverConfig, Fault, SafeState, SimulatedConfig, Span,
 };
 use payment_mock::{Delays, Outcome, Silence};
-use platform::config::{Broker, External, Gateway, ReconciliationPolicy, Timeouts};
+use platform::config::{Broker, External, Gateway, Public, ReconciliationPolicy, Timeouts};
 use platform::site::{Described, Item, Site, Terminal};
 use protocol::id::{GatewayId, PlatformId};
 use protocol::message::{EntryPolicy, IdentityPolicy, Merchant, Payee, Place, Text};
@@ -44,6 +44,8 @@ pub struct Plan {
     pub pace: Pace,
     /// First of the ports; without it the system chooses free ones.
     pub port_base: Option<u16>,
+    /// Where the platform serves payers who have left; without it there are no links.
+    pub public_port: Option<u16>,
     /// What is wrong with the terminals' devices.
     pub fault: Fault,
     /// When statements are compared.
@@ -59,6 +61,7 @@ impl Plan {
             outcome: Outcome::Paid,
             pace: Pace::Brisk,
             port_base: None,
+            public_port: None,
             fault: Fault::None,
             reconciliation: ReconciliationPolicy::default(),
         }
@@ -79,6 +82,12 @@ impl Plan {
     #[must_use]
     pub const fn with_fault(mut self, fault: Fault) -> Self {
         self.fault = fault;
+        self
+    }
+
+    #[must_use]
+    pub const fn with_public(mut self, port: u16) -> Self {
+        self.public_port = Some(port);
         self
     }
 
@@ -120,6 +129,7 @@ impl Plan {
         config.api = loopback(self.port(1));
         config.timeouts = self.timeouts();
         config.reconciliation = self.reconciliation.clone();
+        config.public = self.public()?;
         config.gateways = vec![Gateway {
             id: self.gateway_id()?,
             keyring: Keyring::of(SigningKey::from_seed(MOCK_SEED).public()),
@@ -135,6 +145,17 @@ impl Plan {
                 signing: SigningKey::from_seed(PLATFORM_SEED),
             },
         ))
+    }
+
+    fn public(&self) -> anyhow::Result<Option<Public>> {
+        let Some(port) = self.public_port else {
+            return Ok(None);
+        };
+        Ok(Some(Public {
+            listen: loopback(port),
+            address: Some(format!("http://127.0.0.1:{port}").parse()?),
+            is_behind_proxy: false,
+        }))
     }
 
     pub(super) fn mock(
@@ -308,6 +329,7 @@ fn site_terminal(index: usize) -> anyhow::Result<Terminal> {
         },
         devices: vec!["washer".parse()?],
         public_key: SigningKey::from_seed(terminal_seed(index)).public(),
+        retired_public_keys: vec![],
     })
 }
 

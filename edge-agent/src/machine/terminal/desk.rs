@@ -15,7 +15,7 @@ use crate::machine::event::Event;
 use crate::machine::permit::Request;
 use crate::machine::record::{OrderRecord, Post, Posted, Record};
 use crate::machine::session::{Conflict, Session, State};
-use crate::machine::token::{ReturnSecret, SessionToken};
+use crate::machine::token::{ReturnSecret, SessionToken, StatusToken};
 use crate::machine::view::{Landing, LandingState, Shop, View};
 use crate::rules::Rule;
 
@@ -83,6 +83,14 @@ impl Terminal {
         Ok(session.view(items, now.tick, &limits))
     }
 
+    /// Where the session's payer finds receipt and refund after leaving, from the bill on.
+    pub(crate) fn status_link(&self, token: SessionToken) -> Option<String> {
+        let with_token = |session: &&Session| session.token == token;
+        let quote = self.sessions.values().find(with_token)?.quote.as_ref()?;
+        let status_token = StatusToken::of(&token, quote.transaction);
+        Some(format!("{}{status_token}", quote.status_url.as_ref()?))
+    }
+
     pub(crate) fn handle_keep(&mut self, token: SessionToken, now: Now) -> Result<(), DeskError> {
         self.session(token)?.handle_seen(now.tick);
         Ok(())
@@ -117,8 +125,9 @@ impl Terminal {
             lifetime,
         };
         let return_secret = ReturnSecret::from_random(entropy.bytes());
+        let link = StatusToken::of(&token, request.transaction).digest();
         let bill = (charge, bill.amount, version);
-        let order = self.order_request((&request, return_secret), bill, now);
+        let order = self.order_request((&request, return_secret, link), bill, now);
         let signed = sign(&self.setup.key, &order).map_err(|error| DeskError::Choice {
             reason: error.to_string(),
         })?;
@@ -284,7 +293,7 @@ impl Terminal {
 
     fn order_request(
         &self,
-        (request, return_secret): (&Request, ReturnSecret),
+        (request, return_secret, link): (&Request, ReturnSecret, Digest),
         (charge, amount, tariff_version): (Charge, Money, Digest),
         now: Now,
     ) -> OrderRequest {
@@ -307,6 +316,7 @@ impl Terminal {
             ),
             requested_at: now.utc,
             clock_error_ms: self.clock_error_ms(),
+            status_token_sha256: Some(link),
         }
     }
 

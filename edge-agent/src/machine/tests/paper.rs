@@ -103,6 +103,7 @@ pub(crate) fn quote(request: &OrderRequest) -> Quote {
         order_lifetime_ms: 120_000,
         expires_at: Utc::EPOCH,
         issued_at: Utc::EPOCH,
+        status_url: Some("https://pay.example/r/".to_owned()),
     }
 }
 

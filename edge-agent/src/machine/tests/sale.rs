@@ -136,6 +136,9 @@ fn receipt(world: &World, request: &OrderRequest) -> Jws<Receipt> {
         ground: permit(request).ground,
         payment: None,
         result: result.unwrap(),
+        devices: vec![gate()],
+        tariff_version: None,
+        time_zone: None,
         previous: None,
         issued_at: Utc::EPOCH,
     })

@@ -5,6 +5,7 @@ mod linkage;
 mod outcomes;
 mod properties;
 mod restart;
+pub(crate) mod samples;
 mod timing;
 mod words;
 

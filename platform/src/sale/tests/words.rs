@@ -22,6 +22,7 @@ pub(super) fn order_request(minor: i64) -> OrderRequest {
         return_url: "http://gate-1/return".to_owned(),
         requested_at: Utc::EPOCH,
         clock_error_ms: 0,
+        status_token_sha256: Some(Digest::of(b"token")),
     }
 }
 
@@ -41,6 +42,8 @@ pub(super) fn site_facts() -> SiteFacts {
         order_lifetime_ms: LIFETIME_MS,
         store_epoch: StoreEpoch::from_random([6; 16]),
         traceparent: None,
+        time_zone: "Asia/Shanghai".to_owned(),
+        status_url: Some("https://pay.example/r/".to_owned()),
     }
 }
 

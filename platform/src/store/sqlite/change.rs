@@ -5,7 +5,7 @@ use protocol::time::Utc;
 use rusqlite::{Connection, params};
 
 use super::chain::{Head, Link};
-use super::failed;
+use super::{failed, link};
 use crate::ledger::Posting;
 use crate::store::{Change, EventRow, OutboxRow, PaymentRow, RefundRow, SaleRow, StoreError};
 
@@ -19,6 +19,9 @@ pub(super) fn write(
     write_sale(connection, &change.sale, change.expected_version)?;
     write_order(connection, &change.sale).map_err(&wrap)?;
     let sale = &change.sale;
+    if let Some(link) = &change.link {
+        link::write(connection, link, sale.transaction).map_err(&wrap)?;
+    }
     for posting in &change.postings {
         write_posting(connection, posting, sale.updated_at).map_err(&wrap)?;
     }

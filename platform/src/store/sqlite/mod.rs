@@ -6,6 +6,7 @@ mod chain;
 mod change;
 mod checker;
 mod invariants;
+mod link;
 mod note;
 mod read;
 mod rows;

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use protocol::id::{PaymentId, RefundId, TransactionId};
+use protocol::message::Digest;
 use protocol::time::Utc;
 use protocol::topic::TerminalName;
 use rusqlite::{Connection, Params, Row, params};
 
-use super::{audit, books, failed, open_reader, rows, terminals};
+use super::{audit, books, failed, link, open_reader, rows, terminals};
 use crate::audit::Audit;
 use crate::store::books::{TaskQuery, TaskRow};
 use crate::store::reader::{Detail, EVENTS_MAX, LedgerLine, Page, PageQuery, Reader, Totals};
@@ -33,6 +34,10 @@ impl Reader for SqliteReader {
 
     fn transaction(&self, transaction: TransactionId) -> Result<Option<Detail>, StoreError> {
         detail(&self.connection, transaction).map_err(failed("read a transaction"))
+    }
+
+    fn linked(&self, link: &Digest) -> Result<Option<SaleRow>, StoreError> {
+        link::sale(&self.connection, link).map_err(failed("read a link"))
     }
 
     fn terminals(&self) -> Result<Vec<TerminalRow>, StoreError> {

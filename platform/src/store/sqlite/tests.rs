@@ -83,6 +83,7 @@ fn created(number: u8) -> Change {
         refunds: vec![],
         outbox_put: vec![],
         outbox_done: vec![],
+        link: None,
     }
 }
 
