@@ -1,6 +1,7 @@
 //! A real browser goes through the real pages, against the separate programs, while a Modbus
 //! server that nobody here wrote sees the coil.
 
+mod verifier;
 mod window;
 
 use std::path::{Path, PathBuf};

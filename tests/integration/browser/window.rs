@@ -169,6 +169,12 @@ impl Window {
         field.send_keys(text).await.unwrap();
     }
 
+    /// Gives a file to a field for files.
+    pub(super) async fn choose(&self, css: &str, file: &Path) {
+        let field = self.find(css).await;
+        field.send_keys(file.to_str().unwrap()).await.unwrap();
+    }
+
     pub(super) async fn value(&self, css: &str) -> String {
         let field = self.find(css).await;
         field.prop("value").await.unwrap().unwrap()
