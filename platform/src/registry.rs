@@ -1,6 +1,7 @@
 //! Sites and their terminals: who may ask, with which key, what is sold there and to whom it pays.
 
 mod build;
+mod fits;
 mod price;
 
 use std::collections::BTreeMap;

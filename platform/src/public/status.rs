@@ -180,6 +180,15 @@ struct Clock {
 impl Clock {
     fn show(&self, at: Utc) -> Markup {
         let instant = jiff::Timestamp::from(at);
+        // The day only where it is another one there.
+        let form = |local: &jiff::Zoned| {
+            let is_same_day = local.date() == instant.to_zoned(TimeZone::UTC).date();
+            if is_same_day {
+                "%H:%M:%S %Q"
+            } else {
+                "%Y-%m-%d %H:%M:%S %Q"
+            }
+        };
         let local = self
             .zone
             .as_ref()

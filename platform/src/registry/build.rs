@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use process::config::ConfigError;
-use protocol::id::StoreEpoch;
 use protocol::message::{DEVICES_MAX, ITEMS_MAX, Item, Tariff};
-use protocol::signed::{Keyring, PublicKey, SigningKey};
-use protocol::time::Utc;
+use protocol::signed::{Keyring, PublicKey};
 use protocol::topic::TerminalName;
 
+use super::fits::check_fits;
 use super::{Site, Terminal, price};
 use crate::site::{self, Described};
 
@@ -219,18 +218,6 @@ fn own_key(
     }
 }
 
-/// Found now rather than when the first terminal asks: the config must fit one message, signed.
-fn check_fits(described: &Described, terminal: &Terminal) -> Result<(), ConfigError> {
-    let epoch = StoreEpoch::from_random([0; 16]);
-    let config = terminal.site_config(u64::MAX, epoch, Utc::EPOCH);
-    // Signed with a key that nobody trusts: only the length matters.
-    let fits = protocol::signed::sign(&SigningKey::from_seed([0; 32]), &config);
-    fits.map(drop).map_err(|error| {
-        let fix = "shorten texts, drop a language or an item";
-        field(described, "items", error.to_string(), fix)
-    })
-}
-
 fn is_time_zone(text: &str) -> bool {
     let word = |part: &str| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte);
@@ -243,7 +230,7 @@ fn terminal_field(index: usize, name: &str) -> String {
     format!("terminals[{index}].{name}")
 }
 
-fn field(
+pub(super) fn field(
     described: &Described,
     field: impl Into<String>,
     reason: impl Into<String>,
@@ -260,6 +247,9 @@ fn field(
 #[cfg(test)]
 mod tests {
     use process::exit::one_line;
+    use protocol::id::StoreEpoch;
+    use protocol::signed::SigningKey;
+    use protocol::time::Utc;
 
     use super::super::Registry;
     use super::*;
@@ -386,6 +376,23 @@ mod tests {
         let line = error("Short stay", &"long ".repeat(2_000));
         assert!(
             line.starts_with("north.toml: items: a signed paylatch.site_config.v1"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn a_bill_that_would_have_no_receipt_is_found_at_the_start() {
+        let item = |number| {
+            let name = format!("{number:0>120}");
+            format!("[[items]]\nid = \"i{number}\"\nname = {{ en = \"{name}\" }}\nprice = \"1\"\n")
+        };
+        let items: String = (0..18).map(item).collect();
+        let line = error(
+            "[[terminals]]\n        id = \"gate-1\"",
+            &format!("{items}[[terminals]]\nid = \"gate-1\""),
+        );
+        assert!(
+            line.starts_with("north.toml: items: a signed paylatch.receipt.v1"),
             "{line}"
         );
     }
