@@ -94,6 +94,7 @@ impl Platform {
             ),
             store_epoch: store.epoch(),
             serial: store.starts(),
+            status_url: None,
         };
         let entropy: Box<dyn Source> = Box::new(entropy);
         Ok(Self {
