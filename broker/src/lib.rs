@@ -25,6 +25,8 @@ mod bus;
 mod client;
 mod config;
 mod connection;
+#[cfg(any(test, fuzzing))]
+pub mod decoders;
 mod dispatcher;
 mod door;
 mod gap;

@@ -18,6 +18,8 @@
 mod agent;
 pub mod cli;
 pub mod config;
+#[cfg(any(test, fuzzing))]
+pub mod decoders;
 mod desk;
 mod doctor;
 mod journal;

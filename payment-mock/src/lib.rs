@@ -22,6 +22,8 @@
 //! ```
 
 pub mod config;
+#[cfg(any(test, fuzzing))]
+pub mod decoders;
 mod desk;
 mod ledger;
 mod machine;

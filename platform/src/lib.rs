@@ -7,6 +7,8 @@
 mod api;
 pub mod audit;
 pub mod config;
+#[cfg(any(test, fuzzing))]
+pub mod decoders;
 mod engine;
 #[allow(
     dead_code,

@@ -113,6 +113,10 @@ impl<F: File> Journal<F> {
             return Self::create(file, size, fresh_id);
         }
         let half_size = length / 16 * 8;
+        if length > JOURNAL_SIZE_MAX {
+            // Not even read: whatever it is, it is none of ours.
+            return Ok(Self::unreadable(file, half_size, fresh_id));
+        }
         match newest_header(&file, half_size)? {
             Some((half, header)) => Self::resume(file, half, header, half_size),
             None if is_unfinished(&file, length)? => Self::create(file, size, fresh_id),
@@ -139,7 +143,7 @@ impl<F: File> Journal<F> {
     }
 
     /// Bytes that are left in this half; see [`frame_size`].
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) const fn room(&self) -> u64 {
         self.half_size.saturating_sub(self.end)
     }
@@ -192,7 +196,10 @@ impl<F: File> Journal<F> {
             state: State::Healthy,
         };
         let (records, damaged) = journal.scan(&bytes);
-        let damaged = damaged || header.half_size != half_size;
+        let damaged = damaged
+            || header.half_size != half_size
+            || half_size < JOURNAL_SIZE_MIN / 2
+            || header.generation == u64::MAX;
         if damaged {
             journal.state = State::Damaged;
         } else {
@@ -315,8 +322,9 @@ impl<F: File> Journal<F> {
     /// The other half becomes the journal with its header's sync; only then is this half's header
     /// erased, so that damage to the new one can't bring back an older state.
     fn write_other_half(&mut self, records: &[Vec<u8>]) -> Result<(), JournalError> {
+        let next = self.header.generation.checked_add(1);
         let header = Header {
-            generation: self.header.generation + 1,
+            generation: next.ok_or(JournalError::Damaged)?,
             ..self.header
         };
         let other = self.half.other();
@@ -386,7 +394,28 @@ fn number(offset: u64) -> Result<u32, JournalError> {
     u32::try_from(offset).map_err(|_| JournalError::Full)
 }
 
-#[cfg(test)]
+/// Frames with right checksums, for whoever wants to know what a journal makes of them.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod forge {
+    use protocol::id::JournalId;
+
+    use super::frame;
+
+    pub(crate) fn header(generation: u64, id: JournalId, half_size: u64) -> Vec<u8> {
+        let header = frame::Header {
+            generation,
+            id,
+            half_size,
+        };
+        header.encode()
+    }
+
+    pub(crate) fn record(generation: u64, offset: u64, synced: u64, payload: &[u8]) -> Vec<u8> {
+        let number = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+        frame::encode(generation, number(offset), number(synced), payload)
+    }
+}
+#[cfg(any(test, fuzzing))]
 pub(crate) mod memory;
 #[cfg(test)]
 mod tests;

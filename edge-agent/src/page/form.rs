@@ -18,7 +18,7 @@ const PREFIX: &str = "quantity.";
 
 /// Why a form says nothing. One line for whoever sent it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum FormError {
+pub(crate) enum FormError {
     #[error("the form has more than {FORM_BYTES_MAX} bytes; go back and choose again")]
     TooLarge,
     #[error("the form did not arrive in time; go back and send it again")]
@@ -46,12 +46,12 @@ impl FormError {
 }
 
 /// The name of an item's field.
-pub(super) fn field_of(item: &ItemId) -> String {
+pub(crate) fn field_of(item: &ItemId) -> String {
     format!("{PREFIX}{item}")
 }
 
 /// Reads the chosen items; those with quantity 0 are left out.
-pub(super) async fn read_choice(request: Request) -> Result<Vec<ItemLine>, FormError> {
+pub(crate) async fn read_choice(request: Request) -> Result<Vec<ItemLine>, FormError> {
     parse_choice(read_pairs(request).await?)
 }
 

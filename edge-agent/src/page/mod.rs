@@ -41,6 +41,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::form::{field_of, read_choice};
 use self::headers::Policy;
 use crate::desk::Desk;
 

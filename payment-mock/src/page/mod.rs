@@ -21,9 +21,9 @@ use headers::with_policy;
 const FORM_BYTES_MAX: usize = 1_024;
 
 #[derive(Debug, Deserialize)]
-struct PressForm {
-    form: String,
-    press: String,
+pub(crate) struct PressForm {
+    pub(crate) form: String,
+    pub(crate) press: String,
 }
 
 /// `GET` and `POST /pay/{checkout token}`; everything else is a page that says so.

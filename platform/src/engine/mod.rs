@@ -18,7 +18,7 @@ mod apply;
 pub(crate) mod core;
 pub(crate) mod gateway;
 mod group;
-mod intake;
+pub(crate) mod intake;
 mod reconcile;
 pub(crate) mod speak;
 mod writer;

@@ -23,6 +23,8 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+#[cfg(any(test, fuzzing))]
+pub mod decoders;
 pub mod entropy;
 pub mod exit;
 pub mod file;

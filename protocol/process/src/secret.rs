@@ -72,7 +72,7 @@ impl SecretFile {
     }
 }
 
-fn parse(bytes: Vec<u8>) -> Option<String> {
+pub(crate) fn parse(bytes: Vec<u8>) -> Option<String> {
     if u64::try_from(bytes.len()).ok()? > SECRET_BYTES_MAX {
         return None;
     }

@@ -34,11 +34,30 @@ pub(super) fn merge(
     path: Option<&Path>,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Value, ConfigError> {
-    let mut builder = Config::builder();
+    let mut layers = Vec::new();
     for file in path.map_or_else(|| Ok(Vec::new()), files)? {
-        builder = builder.add_source(Layer(read(&file)?));
+        layers.push(Layer(read(&file)?));
+    }
+    combine(layers, environment)
+}
+
+/// One file's text as if it were all there is.
+pub(super) fn single(origin: &str, text: &str) -> Result<Value, ConfigError> {
+    combine(vec![Layer(parse(origin, text)?)], [])
+}
+
+fn combine(
+    layers: Vec<Layer>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Value, ConfigError> {
+    let mut builder = Config::builder();
+    for layer in layers {
+        builder = builder.add_source(layer);
     }
     let variables: HashMap<String, String> = environment.into_iter().collect();
+    if let Some(name) = variables.keys().find(|name| is_index(name)) {
+        return Err(unknown(name, name));
+    }
     let variables = Environment::with_prefix(PREFIX)
         .prefix_separator(SEPARATOR)
         .separator(SEPARATOR)
@@ -105,14 +124,46 @@ fn read(path: &Path) -> Result<Map<String, Value>, ConfigError> {
         });
     }
     let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-    let origin = path.display().to_string();
-    FileFormat::Toml
-        .parse(Some(&origin), &text)
+    parse(&path.display().to_string(), &text)
+}
+
+fn parse(origin: &str, text: &str) -> Result<Map<String, Value>, ConfigError> {
+    let table = FileFormat::Toml
+        .parse(Some(&origin.to_owned()), text)
         .map_err(|error| ConfigError::Layer {
-            origin,
+            origin: origin.to_owned(),
             reason: one_line(&error.to_string()),
             fix: "correct the line",
-        })
+        })?;
+    match table.keys().find(|key| !is_plain(key)) {
+        Some(key) => Err(unknown(origin, key)),
+        None => Ok(table),
+    }
+}
+
+/// The `config` crate takes other keys for paths, and one with an index for a list of that length.
+fn is_plain(key: &str) -> bool {
+    let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    !key.is_empty() && key.bytes().all(is_of_names)
+}
+
+/// A variable of ours that would do the same.
+fn is_index(variable: &str) -> bool {
+    variable.to_uppercase().starts_with(PREFIX) && variable.contains(['[', ']'])
+}
+
+fn unknown(origin: &str, key: &str) -> ConfigError {
+    ConfigError::Field {
+        origin: origin.to_owned(),
+        field: key
+            .chars()
+            .take(40)
+            .collect::<String>()
+            .escape_debug()
+            .to_string(),
+        reason: "unknown field".to_owned(),
+        fix: "correct its name or remove it",
+    }
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> ConfigError {

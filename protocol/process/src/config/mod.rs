@@ -48,6 +48,15 @@ pub fn load_with<T: DeserializeOwned>(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<T, ConfigError> {
     let merged = layers::merge(path, environment)?;
+    read(path, merged)
+}
+
+/// Reads the text of one file, without fragments and environment; `origin` is how errors name it.
+pub fn parse<T: DeserializeOwned>(origin: &str, text: &str) -> Result<T, ConfigError> {
+    read(Some(Path::new(origin)), layers::single(origin, text)?)
+}
+
+fn read<T: DeserializeOwned>(path: Option<&Path>, merged: Value) -> Result<T, ConfigError> {
     let mut track = Track::new();
     let strict = Strict(merged.clone());
     let deserializer = serde_path_to_error::Deserializer::new(strict, &mut track);
@@ -290,6 +299,20 @@ mod tests {
         assert_eq!(
             folder.error(&[]),
             "conf.d/10.toml: broker.port: invalid value: integer `-1`, expected u16; correct the value",
+        );
+    }
+
+    #[test]
+    fn a_name_that_would_be_taken_for_an_index_is_no_field() {
+        for name in ["items[4000000000].id", "items[-1]", "broker.port", ""] {
+            let folder = Folder::with(&format!("name = 'x'\n\"{name}\" = 1\n"));
+            let line = format!("sample.toml: {name}: unknown field; correct its name or remove it");
+            assert_eq!(folder.error(&[]), line);
+        }
+        let folder = Folder::with("name = 'x'\n");
+        assert_eq!(
+            folder.error(&[("PAYLATCH__ITEMS[4000000000]", "1")]),
+            "PAYLATCH__ITEMS[4000000000]: PAYLATCH__ITEMS[4000000000]: unknown field; correct its name or remove it",
         );
     }
 

@@ -1,0 +1,183 @@
+//! Whatever a disk gives back: opened whole, or called damaged and left as it is.
+
+use std::ops::ControlFlow;
+
+use protocol::id::JournalId;
+
+use crate::journal::memory::MemoryFile;
+use crate::journal::{JOURNAL_SIZE_MIN, Journal, Opened, forge};
+
+const ID: JournalId = JournalId::from_random([7; 16]);
+const OTHER: JournalId = JournalId::from_random([8; 16]);
+
+/// One opening of a file of half a megabyte takes a fraction of a millisecond.
+const STEPS_MAX: usize = 24;
+
+/// Steps that use and harm a journal, each a byte that names it, a byte for the length of its
+/// argument, and the argument:
+///
+/// | name | argument | what it does |
+/// |---|---|---|
+/// | `a`, `A` | record | appends it, `A` with a sync |
+/// | `w` | none | writes everything to the other half |
+/// | `p` | kept writes, one bit each | a power cut, and another start |
+/// | `x` | offset 3, bytes | these bytes are on the disk instead |
+/// | `f` | offset 3, generation 8, synced 4, record | a record with a right checksum |
+/// | `h` | half 1, generation 8, half's size 8 | a header with a right checksum |
+/// | `l` | length 4 | the file is cut or grows |
+///
+/// Accepted if the journal was never called damaged.
+pub fn journal(bytes: &[u8]) -> bool {
+    let mut world = World::new();
+    for (name, argument) in steps(bytes).take(STEPS_MAX) {
+        if world.step(name, argument).is_break() {
+            return false;
+        }
+    }
+    world.restart(|_| true).is_continue()
+}
+
+fn steps(mut rest: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let (&name, after) = rest.split_first()?;
+        let (&length, after) = after.split_first()?;
+        let (argument, after) = after.split_at_checked(usize::from(length))?;
+        rest = after;
+        Some((name, argument))
+    })
+}
+
+struct World {
+    file: MemoryFile,
+    journal: Journal<MemoryFile>,
+    /// What was appended since the last start and before it, as far as it was read back.
+    written: Vec<Vec<u8>>,
+    /// How many of them must be there after a power cut.
+    promised: usize,
+    /// Nothing but the journal itself has written to the disk.
+    is_untouched: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        let file = MemoryFile::default();
+        let (journal, _) = Journal::open(file.clone(), JOURNAL_SIZE_MIN, ID).unwrap();
+        Self {
+            file,
+            journal,
+            written: Vec::new(),
+            promised: 0,
+            is_untouched: true,
+        }
+    }
+
+    /// Breaks when the journal is called damaged.
+    fn step(&mut self, name: u8, argument: &[u8]) -> ControlFlow<()> {
+        match name {
+            b'a' | b'A' => self.append(argument, name == b'A'),
+            b'w' => self.rewrite(),
+            b'p' => {
+                let kept = number(argument);
+                return self.restart(|index| kept >> (index % 64) & 1 == 1);
+            }
+            b'x' if argument.len() > 3 => self.put(number(&argument[..3]), &argument[3..]),
+            b'f' if argument.len() > 15 => {
+                let offset = number(&argument[..3]);
+                let (generation, synced) = (number(&argument[3..11]), number(&argument[11..15]));
+                let record = forge::record(generation, offset, synced, &argument[15..]);
+                self.put(offset, &record);
+                self.put(offset + JOURNAL_SIZE_MIN / 2, &record);
+            }
+            b'h' if argument.len() == 17 => {
+                let header = forge::header(number(&argument[1..9]), ID, number(&argument[9..]));
+                let is_second = argument[0] & 1 == 1;
+                self.put(if is_second { JOURNAL_SIZE_MIN / 2 } else { 0 }, &header);
+            }
+            b'l' => self.resize(number(argument)),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn append(&mut self, record: &[u8], sync: bool) {
+        if self.journal.append(&[record.to_vec()], sync).is_err() {
+            return assert!(record.is_empty() || self.is_full());
+        }
+        self.written.push(record.to_vec());
+        if sync {
+            self.promised = self.written.len();
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.journal.room() < 512
+    }
+
+    fn rewrite(&mut self) {
+        self.journal.rewrite(&self.written).unwrap();
+        self.promised = self.written.len();
+    }
+
+    fn put(&mut self, offset: u64, bytes: &[u8]) {
+        let mut image = self.file.bytes();
+        let start = usize::try_from(offset).unwrap().min(image.len());
+        let count = bytes.len().min(image.len() - start);
+        image[start..start + count].copy_from_slice(&bytes[..count]);
+        self.harm(image);
+    }
+
+    fn resize(&mut self, length: u64) {
+        let mut image = self.file.bytes();
+        image.resize(usize::try_from(length).unwrap().min(image.len() + 4_096), 0);
+        self.harm(image);
+    }
+
+    /// The disk holds something else, and the process that used it is gone.
+    fn harm(&mut self, image: Vec<u8>) {
+        self.is_untouched = false;
+        self.file = MemoryFile::of(image);
+    }
+
+    fn restart(&mut self, kept: impl Fn(usize) -> bool) -> ControlFlow<()> {
+        self.file = self.file.after_power_cut(kept);
+        let before = self.file.bytes();
+        let Ok((journal, opened)) = Journal::open(self.file.clone(), JOURNAL_SIZE_MIN, OTHER)
+        else {
+            // No disk failed, so nothing but a size can be refused, and ours is none of these.
+            panic!("a journal is neither opened nor damaged");
+        };
+        self.journal = journal;
+        if opened.damaged {
+            assert!(!self.is_untouched, "a power cut is no damage");
+            assert_eq!(
+                self.file.bytes(),
+                before,
+                "a damaged journal is left as it is"
+            );
+            assert!(self.journal.append(&[vec![1]], true).is_err());
+            return ControlFlow::Break(());
+        }
+        if self.is_untouched {
+            assert!(opened.records.starts_with(&self.written[..self.promised]));
+            assert!(self.written.starts_with(&opened.records));
+        }
+        self.reopen(&opened);
+        self.written = opened.records;
+        self.promised = self.written.len();
+        ControlFlow::Continue(())
+    }
+
+    /// What was read once is read again.
+    fn reopen(&mut self, first: &Opened) {
+        let again = Journal::open(self.file.clone(), JOURNAL_SIZE_MIN, OTHER);
+        let (journal, second) = again.unwrap();
+        assert_eq!(second, *first);
+        self.journal = journal;
+    }
+}
+
+/// Little-endian, of at most eight bytes.
+fn number(bytes: &[u8]) -> u64 {
+    let digits = bytes.iter().take(8).rev();
+    digits.fold(0, |number, digit| number << 8 | u64::from(*digit))
+}
