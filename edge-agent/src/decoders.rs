@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken promise panics")]
 
+mod delivery;
 mod journal;
 mod recovery;
 
@@ -15,6 +16,7 @@ use crate::machine::record::Record;
 use crate::machine::token::SessionToken;
 use crate::page::{field_of, read_choice};
 
+pub use delivery::delivery;
 pub use journal::journal;
 pub use recovery::recovery;
 
@@ -114,6 +116,11 @@ mod tests {
     #[test]
     fn journals() {
         check_cases("journal", super::journal, 32);
+    }
+
+    #[test]
+    fn deliveries_to_a_terminal() {
+        check("delivery", super::delivery);
     }
 
     #[test]

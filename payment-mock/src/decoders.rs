@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken promise panics")]
 
+mod request;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -11,9 +13,12 @@ use axum::http::{HeaderValue, header};
 use protocol::time::Tick;
 
 use crate::Settings;
+use crate::config::Capabilities;
 use crate::ledger::{CheckoutToken, Entry, Ledger, ReturnUrl, Rules};
 use crate::machine::Press;
 use crate::page::PressForm;
+
+pub use request::request;
 
 /// The form of a pressed button.
 pub fn press(bytes: &[u8]) -> bool {
@@ -75,8 +80,7 @@ pub fn entries(bytes: &[u8]) -> bool {
     };
     let mut ledger = Ledger::new(Rules {
         payees: BTreeSet::new(),
-        close_minimum_age: Duration::ZERO,
-        refund_window: None,
+        capabilities: Capabilities::default(),
         late_booking: Duration::ZERO,
     });
     for entry in &entries {
@@ -136,6 +140,11 @@ mod tests {
     #[test]
     fn ledger_entries() {
         check("entries", super::entries);
+    }
+
+    #[test]
+    fn requests_of_a_platform() {
+        check("request", super::request);
     }
 
     #[test]

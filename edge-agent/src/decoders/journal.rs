@@ -5,10 +5,12 @@ use std::ops::ControlFlow;
 use protocol::id::JournalId;
 
 use crate::journal::memory::MemoryFile;
-use crate::journal::{JOURNAL_SIZE_MIN, Journal, Opened, forge};
+use crate::journal::{Durability, JOURNAL_SIZE_MIN, Journal, Opened, forge};
 
 const ID: JournalId = JournalId::from_random([7; 16]);
 const OTHER: JournalId = JournalId::from_random([8; 16]);
+
+const HALF_SIZE: u64 = JOURNAL_SIZE_MIN / 2;
 
 /// One opening of a file of half a megabyte takes a fraction of a millisecond.
 const STEPS_MAX: usize = 24;
@@ -18,7 +20,7 @@ const STEPS_MAX: usize = 24;
 ///
 /// | name | argument | what it does |
 /// |---|---|---|
-/// | `a`, `A` | record | appends it, `A` with a sync |
+/// | `a`, `A`, `S` | record | appends it; `A` synced, `S` sealed |
 /// | `w` | none | writes everything to the other half |
 /// | `p` | kept writes, one bit each | a power cut, and another start |
 /// | `x` | offset 3, bytes | these bytes are on the disk instead |
@@ -54,8 +56,12 @@ struct World {
     written: Vec<Vec<u8>>,
     /// How many of them must be there after a power cut.
     promised: usize,
+    /// How many of them are never missed without being called damage.
+    sealed: usize,
     /// Nothing but the journal itself has written to the disk.
     is_untouched: bool,
+    /// Nothing was written that could be a header, a seal or a whole record.
+    is_plain: bool,
 }
 
 impl World {
@@ -67,31 +73,43 @@ impl World {
             journal,
             written: Vec::new(),
             promised: 0,
+            sealed: 0,
             is_untouched: true,
+            is_plain: true,
         }
     }
 
     /// Breaks when the journal is called damaged.
     fn step(&mut self, name: u8, argument: &[u8]) -> ControlFlow<()> {
         match name {
-            b'a' | b'A' => self.append(argument, name == b'A'),
+            b'a' => self.append(argument, Durability::Written),
+            b'A' => self.append(argument, Durability::Synced),
+            b'S' => self.append(argument, Durability::Sealed),
             b'w' => self.rewrite(),
             b'p' => {
                 let kept = number(argument);
                 return self.restart(|index| kept >> (index % 64) & 1 == 1);
             }
-            b'x' if argument.len() > 3 => self.put(number(&argument[..3]), &argument[3..]),
+            b'x' if argument.len() > 3 => {
+                let (offset, bytes) = (number(&argument[..3]), &argument[3..]);
+                let offset_in_half = offset % HALF_SIZE;
+                self.is_plain &= offset_in_half >= forge::RECORDS_OFFSET
+                    && offset_in_half + bytes.len() as u64 <= HALF_SIZE;
+                self.put(offset, bytes);
+            }
             b'f' if argument.len() > 15 => {
                 let offset = number(&argument[..3]);
                 let (generation, synced) = (number(&argument[3..11]), number(&argument[11..15]));
                 let record = forge::record(generation, offset, synced, &argument[15..]);
+                self.is_plain = false;
                 self.put(offset, &record);
-                self.put(offset + JOURNAL_SIZE_MIN / 2, &record);
+                self.put(offset + HALF_SIZE, &record);
             }
             b'h' if argument.len() == 17 => {
                 let header = forge::header(number(&argument[1..9]), ID, number(&argument[9..]));
                 let is_second = argument[0] & 1 == 1;
-                self.put(if is_second { JOURNAL_SIZE_MIN / 2 } else { 0 }, &header);
+                self.is_plain = false;
+                self.put(if is_second { HALF_SIZE } else { 0 }, &header);
             }
             b'l' => self.resize(number(argument)),
             _ => {}
@@ -99,13 +117,16 @@ impl World {
         ControlFlow::Continue(())
     }
 
-    fn append(&mut self, record: &[u8], sync: bool) {
-        if self.journal.append(&[record.to_vec()], sync).is_err() {
+    fn append(&mut self, record: &[u8], durability: Durability) {
+        if self.journal.append(&[record.to_vec()], durability).is_err() {
             return assert!(record.is_empty() || self.is_full());
         }
         self.written.push(record.to_vec());
-        if sync {
+        if durability >= Durability::Synced {
             self.promised = self.written.len();
+        }
+        if durability >= Durability::Sealed {
+            self.sealed = self.written.len();
         }
     }
 
@@ -116,6 +137,7 @@ impl World {
     fn rewrite(&mut self) {
         self.journal.rewrite(&self.written).unwrap();
         self.promised = self.written.len();
+        self.sealed = self.written.len();
     }
 
     fn put(&mut self, offset: u64, bytes: &[u8]) {
@@ -127,6 +149,7 @@ impl World {
     }
 
     fn resize(&mut self, length: u64) {
+        self.is_plain = false;
         let mut image = self.file.bytes();
         image.resize(usize::try_from(length).unwrap().min(image.len() + 4_096), 0);
         self.harm(image);
@@ -154,16 +177,24 @@ impl World {
                 before,
                 "a damaged journal is left as it is"
             );
-            assert!(self.journal.append(&[vec![1]], true).is_err());
+            assert!(self.journal.append(&[vec![1]], Durability::Synced).is_err());
             return ControlFlow::Break(());
         }
         if self.is_untouched {
             assert!(opened.records.starts_with(&self.written[..self.promised]));
             assert!(self.written.starts_with(&opened.records));
         }
+        if self.is_plain {
+            let sealed = &self.written[..self.sealed];
+            assert!(
+                opened.records.starts_with(sealed),
+                "a sealed record is missed"
+            );
+        }
         self.reopen(&opened);
         self.written = opened.records;
         self.promised = self.written.len();
+        self.sealed = self.written.len();
         ControlFlow::Continue(())
     }
 

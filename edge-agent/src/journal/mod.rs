@@ -401,6 +401,9 @@ pub(crate) mod forge {
 
     use super::frame;
 
+    /// Header and seal stand before it.
+    pub(crate) const RECORDS_OFFSET: u64 = frame::RECORDS_OFFSET;
+
     pub(crate) fn header(generation: u64, id: JournalId, half_size: u64) -> Vec<u8> {
         let header = frame::Header {
             generation,

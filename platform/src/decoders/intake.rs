@@ -18,6 +18,7 @@ use crate::config;
 use crate::engine::gateway::{Gateways, gateways};
 use crate::engine::intake::{Intake, Intent, TerminalStep};
 use crate::registry::Registry;
+use crate::rules::Sound;
 use crate::sale::{Timeouts, UncertainPolicy};
 use crate::site::{Described, Site};
 
@@ -46,7 +47,12 @@ impl Ground {
         Self {
             platform: "main".parse().unwrap(),
             registry: Registry::build(&[Described::from(site)]).unwrap(),
-            gateways: gateways(&[gateway], &Timeouts::default(), UncertainPolicy::default()),
+            gateways: gateways(
+                &[gateway],
+                &Timeouts::default(),
+                UncertainPolicy::default(),
+                &Sound,
+            ),
         }
     }
 }
