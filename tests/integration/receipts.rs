@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use edge_agent::config::Fault;
+use edge_agent::linkage::config::Fault;
 use process::clock::Clock;
 use protocol::evidence::{PublishedKeys, ReceiptFile, check};
 use tests::html;
