@@ -1,5 +1,6 @@
 //! What a payment server needs to know: as values ([`Config`]), and as a file ([`Settings`]).
 
+mod scenario_file;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -11,15 +12,16 @@ use protocol::id::{GatewayId, PayeeId, PlatformId};
 use protocol::signed::Keyring;
 use protocol_client::BrokerAddress;
 
+pub use scenario_file::{ScenarioFileError, load as load_scenario};
 pub use settings::{
-    BrokerSettings, HttpSettings, KeySettings, LedgerSettings, LogSettings, PlatformSettings,
-    ScenarioSettings, Settings,
+    AdminSettings, BrokerSettings, HttpSettings, KeySettings, LedgerSettings, LogSettings,
+    PlatformSettings, ScenarioSettings, Settings,
 };
 
 pub use crate::ledger::{Capabilities, Forgotten, KeyRetention};
 
 use crate::ledger::Rules;
-use crate::scenario::{Outcome, Scenario, Silence};
+use crate::scenario::{Outcome, Ruleset, Scenario, Silence};
 
 /// Everything but the key. [`Config::new`] sets every default; change fields afterwards.
 #[derive(Debug, Clone)]
@@ -42,6 +44,10 @@ pub struct Config {
     pub outcome: Outcome,
     pub delays: Delays,
     pub capabilities: Capabilities,
+    /// What goes wrong beyond the outcomes. Default none.
+    pub rules: Ruleset,
+    /// Where rules and orders can be changed by hand; a loopback address. Default none: nowhere.
+    pub admin: Option<SocketAddr>,
     /// Where the ledger is kept. Default none: in memory.
     pub data_folder: Option<PathBuf>,
 }
@@ -67,6 +73,10 @@ pub struct Delays {
     /// `no-answer`: for how long. Default 200 s, longer than the default nonce lifetime of 180 s,
     /// so that the money is found when it is too late to switch anything on.
     pub silence: Silence,
+    /// `refund-pending` and its kin: from the refund to its turn. Default 2 s.
+    pub refund_settle: Duration,
+    /// `outage`: from the payment on. Default 3 s, shorter than three tries of a gateway call.
+    pub outage: Duration,
 }
 
 impl Config {
@@ -83,6 +93,8 @@ impl Config {
             outcome: Outcome::default(),
             delays: Delays::default(),
             capabilities: Capabilities::default(),
+            rules: Ruleset::default(),
+            admin: None,
             data_folder: None,
         }
     }
@@ -92,7 +104,7 @@ impl Config {
     }
 
     pub(crate) fn scenario(&self) -> Scenario {
-        Scenario::new(self.outcome, &self.delays)
+        Scenario::new(self.outcome, self.rules.clone(), &self.delays)
     }
 }
 
@@ -127,6 +139,8 @@ impl Default for Delays {
             slow_answer: Duration::from_secs(2),
             late_booking: Duration::from_millis(500),
             silence: Silence::Lasting(Duration::from_secs(200)),
+            refund_settle: Duration::from_secs(2),
+            outage: Duration::from_secs(3),
         }
     }
 }

@@ -1,12 +1,14 @@
-//! The counter between the pages and the one task that owns the ledger.
+//! The counter between the pages, the admin API and the one task that owns the ledger.
 
+use std::fmt;
 use std::time::Duration;
 
-use protocol::id::TransactionId;
+use protocol::id::{Entropy, TransactionId};
+use protocol::time::Now;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::ledger::CheckoutToken;
-use crate::machine::{CheckoutView, Press, Pressed};
+use crate::machine::{CheckoutView, Machine, NoView, Press, Pressed};
 use crate::scenario::Outcome;
 use crate::totals::OrderTotals;
 
@@ -25,27 +27,30 @@ pub(crate) enum DeskError {
     Stopped,
 }
 
-/// What the task is asked.
-#[derive(Debug)]
-pub(crate) enum Command {
-    View {
-        checkout: CheckoutToken,
-        reply: oneshot::Sender<Option<CheckoutView>>,
-    },
-    Press {
-        checkout: CheckoutToken,
-        form_token: String,
-        press: Press,
-        reply: oneshot::Sender<Pressed>,
-    },
-    SetOutcome {
-        order: TransactionId,
-        outcome: Outcome,
-        reply: oneshot::Sender<bool>,
-    },
-    Totals {
-        reply: oneshot::Sender<Vec<OrderTotals>>,
-    },
+/// What may happen once everything is on the disk: a reply or an acknowledgement.
+pub(crate) type Settlement = Box<dyn FnOnce() + Send>;
+
+type Work = Box<dyn FnOnce(&mut Machine, Now, &mut dyn Entropy) -> Settlement + Send>;
+
+/// What the task is asked to do with its machine.
+pub(crate) struct Command(Work);
+
+impl Command {
+    /// Its reply waits for the disk.
+    pub(crate) fn perform(
+        self,
+        machine: &mut Machine,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) -> Settlement {
+        (self.0)(machine, now, entropy)
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Command(..)")
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -60,8 +65,9 @@ impl Desk {
     pub(crate) async fn view(
         &self,
         checkout: CheckoutToken,
-    ) -> Result<Option<CheckoutView>, DeskError> {
-        self.ask(|reply| Command::View { checkout, reply }).await
+    ) -> Result<Result<CheckoutView, NoView>, DeskError> {
+        self.ask(move |machine, now, entropy| machine.handle_view(checkout, now, entropy))
+            .await
     }
 
     pub(crate) async fn press(
@@ -70,11 +76,8 @@ impl Desk {
         form_token: String,
         press: Press,
     ) -> Result<Pressed, DeskError> {
-        self.ask(|reply| Command::Press {
-            checkout,
-            form_token,
-            press,
-            reply,
+        self.ask(move |machine, now, entropy| {
+            machine.handle_press(checkout, &form_token, press, now, entropy)
         })
         .await
     }
@@ -84,30 +87,38 @@ impl Desk {
         order: TransactionId,
         outcome: Outcome,
     ) -> Result<bool, DeskError> {
-        self.ask(|reply| Command::SetOutcome {
-            order,
-            outcome,
-            reply,
-        })
-        .await
+        self.ask(move |machine, now, entropy| machine.handle_outcome(order, outcome, now, entropy))
+            .await
     }
 
     pub(crate) async fn totals(&self) -> Result<Vec<OrderTotals>, DeskError> {
-        self.ask(|reply| Command::Totals { reply }).await
+        self.ask(|machine, _, _| machine.totals()).await
     }
 
-    async fn ask<T>(
+    /// Does `work` between two inputs of the machine; the reply comes once all of it is on the disk.
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
-        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+        work: impl FnOnce(&mut Machine, Now, &mut dyn Entropy) -> T + Send + 'static,
     ) -> Result<T, DeskError> {
         let (reply, answer) = oneshot::channel();
+        let command = Command(Box::new(move |machine, now, entropy| {
+            let done = work(machine, now, entropy);
+            Box::new(move || told(reply.send(done).is_ok()))
+        }));
         let exchange = async {
-            let sent = self.0.send(command(reply)).await;
+            let sent = self.0.send(command).await;
             sent.map_err(|_| DeskError::Stopped)?;
             answer.await.map_err(|_| DeskError::Stopped)
         };
         tokio::time::timeout(REPLY_TIMEOUT, exchange)
             .await
             .unwrap_or(Err(DeskError::Timeout))
+    }
+}
+
+/// A page that stopped waiting has had its error already.
+fn told(arrived: bool) {
+    if !arrived {
+        tracing::debug!("nobody waits for the reply any more");
     }
 }

@@ -21,6 +21,7 @@
 //! # Ok(()) }
 //! ```
 
+mod admin;
 pub mod config;
 #[cfg(any(test, fuzzing))]
 pub mod decoders;
@@ -28,6 +29,7 @@ mod desk;
 mod ledger;
 mod machine;
 mod metrics;
+mod own_clock;
 mod page;
 mod scenario;
 mod shell;
@@ -36,7 +38,9 @@ mod store;
 mod totals;
 
 pub use config::{Broker, Capabilities, Config, Delays, Forgotten, KeyRetention, Settings};
-pub use scenario::{Outcome, OutcomeError, Silence};
-pub use shell::{BuildError, Handle, Keys, PaymentMock, RunError, build};
+pub use ledger::DeedRefusal;
+pub use machine::Outside;
+pub use scenario::{Outcome, OutcomeError, RuleError, RuleText, Ruleset, Silence};
+pub use shell::{BuildError, Handle, Keys, OutsideError, PaymentMock, RunError, build};
 pub use store::StoreError;
 pub use totals::OrderTotals;

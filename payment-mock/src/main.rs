@@ -52,6 +52,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let mock = payment_mock::build(settings.resolve()?, Keys { signing })
         .await
         .map_err(|error| Failure::new(error.exit_code(), exit::one_line(&error)))?;
+    if let Some(address) = mock.admin_address() {
+        tracing::info!(%address, "admin API");
+    }
     tracing::info!(address = %mock.http_address(), public_key = %mock.public_key(), "serving");
     let result = mock.run(shutdown.clone()).await;
     shutdown.cancel();

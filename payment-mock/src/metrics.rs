@@ -18,6 +18,8 @@ const ORDERS: &str = "paylatch_mock_orders_created_total";
 const ORDERS_CLOSED: &str = "paylatch_mock_orders_closed_total";
 const PAYMENTS: &str = "paylatch_mock_payments_booked_total";
 const REFUNDS: &str = "paylatch_mock_refunds_total";
+const OUTSIDE: &str = "paylatch_mock_outside_total";
+const INTERFERENCES: &str = "paylatch_mock_interferences_total";
 const PUBLISHES_LOST: &str = "paylatch_mock_publishes_lost_total";
 const COMMIT_SECONDS: &str = "paylatch_mock_commit_duration_seconds";
 const CONNECTED: &str = "paylatch_mock_broker_connected";
@@ -42,6 +44,14 @@ pub(crate) fn describe() {
     );
     describe_counter!(PAYMENTS, "Payments booked.");
     describe_counter!(REFUNDS, "Refunds booked.");
+    describe_counter!(
+        OUTSIDE,
+        "Disputes, refunds by other hands and fees that no platform asked for."
+    );
+    describe_counter!(
+        INTERFERENCES,
+        "Calls and events that outcome or rules changed, by action."
+    );
     describe_counter!(
         PUBLISHES_LOST,
         "Answers and events that the broker connection did not take."
@@ -72,6 +82,11 @@ pub(crate) fn note(note: &Note) {
         Note::OrderClosed { order } => order_event(ORDERS_CLOSED, "order closed", *order),
         Note::PaymentBooked { order } => order_event(PAYMENTS, "payment booked", *order),
         Note::Refunded { order } => order_event(REFUNDS, "refunded", *order),
+        Note::Befallen { order, deed } => befallen(*order, deed),
+        Note::Interfered { step, action, rule } => interfered(step, action, rule.as_deref()),
+        Note::Spared { order, reason } => {
+            tracing::warn!(%order, reason, "what was to befall a payment can't");
+        }
         Note::Unsendable { reason } => unsendable(reason),
     }
 }
@@ -112,6 +127,16 @@ fn pressed(press: &'static str, result: &'static str) {
 fn order_event(name: &'static str, event: &'static str, order: TransactionId) {
     tracing::info!(%order, event, "ledger");
     counter!(name).increment(1);
+}
+
+fn befallen(order: TransactionId, deed: &'static str) {
+    tracing::info!(%order, deed, "befallen");
+    counter!(OUTSIDE, "deed" => deed).increment(1);
+}
+
+fn interfered(step: &'static str, action: &'static str, rule: Option<&str>) {
+    tracing::info!(step, action, rule, "scenario interfered");
+    counter!(INTERFERENCES, "step" => step, "action" => action).increment(1);
 }
 
 fn unsendable(reason: &str) {

@@ -10,8 +10,9 @@ use process::entropy::SystemEntropy;
 use process::exit::Code;
 use process::health::Health;
 use process::listen::ListenError;
-use protocol::id::TransactionId;
+use protocol::id::{PaymentId, TransactionId};
 use protocol::signed::{PublicKey, SigningKey};
+use protocol::time::Tick;
 use protocol::topic::Filter;
 use protocol_client::Options;
 use tokio::net::TcpListener;
@@ -20,12 +21,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::desk::{Command, Desk};
-use crate::ledger::Ledger;
-use crate::machine::{Identity, Machine};
+use crate::ledger::{DeedRefusal, Ledger};
+use crate::machine::{Identity, Machine, Outside};
+use crate::own_clock::OwnClock;
 use crate::scenario::Outcome;
 use crate::store::{Store, StoreError};
 use crate::totals::OrderTotals;
-use crate::{metrics, page};
+use crate::{admin, metrics, page};
 use driver::Driver;
 
 /// The readiness checks of this service.
@@ -71,6 +73,15 @@ pub enum RunError {
     Http(#[source] std::io::Error),
 }
 
+/// Why something did not happen to a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OutsideError {
+    #[error("no server is at work")]
+    Stopped,
+    #[error("it can't happen")]
+    Refused(#[source] DeedRefusal),
+}
+
 /// What only this payment server knows.
 #[derive(Debug)]
 pub struct Keys {
@@ -82,6 +93,9 @@ pub struct Keys {
 #[derive(Debug)]
 pub struct PaymentMock {
     listener: TcpListener,
+    admin: Option<TcpListener>,
+    admin_address: Option<SocketAddr>,
+    clock: OwnClock,
     http_address: SocketAddr,
     public_key: PublicKey,
     handle: Handle,
@@ -104,16 +118,22 @@ pub async fn build(config: Config, keys: Keys) -> Result<PaymentMock, BuildError
         .map_err(BuildError::Listen)?;
     let http_address = listener.local_addr().map_err(BuildError::Address)?;
     let public_key = keys.signing.public();
-    let clock = Clock::system();
+    let admin = bind_admin(config.admin).await.map_err(BuildError::Listen)?;
+    let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose();
+    let admin_address = admin_address.map_err(BuildError::Address)?;
+    let clock = OwnClock::new(Clock::system());
     let ledger = restored(&config, store.as_ref(), &clock).map_err(BuildError::Store)?;
     let (desk, commands) = Desk::new();
     let (outcome, outcomes) = watch::channel(config.outcome);
     let (totals, last_totals) = watch::channel(Vec::new());
     let health = Health::new(&CHECKS);
     let options = options(&config);
-    let machine = machine(config, keys, http_address, ledger);
+    let machine = machine(config, keys, http_address, ledger, clock.now().tick);
     Ok(PaymentMock {
         listener,
+        admin,
+        admin_address,
+        clock: clock.clone(),
         http_address,
         public_key,
         handle: Handle {
@@ -134,6 +154,12 @@ impl PaymentMock {
     #[must_use]
     pub const fn http_address(&self) -> SocketAddr {
         self.http_address
+    }
+
+    /// Where the admin API is served, if it is.
+    #[must_use]
+    pub const fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
     }
 
     /// What platforms have to trust.
@@ -157,12 +183,15 @@ impl PaymentMock {
         let drained = CancellationToken::new();
         let (client, incoming) =
             protocol_client::start(self.options, SystemEntropy::new(), shutdown.clone());
+        let admin = admin::router(self.handle.desk.clone(), self.clock);
         let router = page::router(self.handle.desk).merge(process::health::router(self.health));
         let http = async {
-            let served = process::health::serve(self.listener, router, shutdown.clone()).await;
-            shutdown.cancel();
+            let pages = process::health::serve(self.listener, router, shutdown.clone());
+            let admin = serve_admin(self.admin, admin, shutdown.clone());
+            let (pages, admin) =
+                tokio::join!(end_with(pages, &shutdown), end_with(admin, &shutdown));
             drained.cancel();
-            served.map_err(RunError::Http)
+            pages.and(admin).map_err(RunError::Http)
         };
         let drive = async {
             let mut driver = self.driver;
@@ -175,6 +204,35 @@ impl PaymentMock {
         };
         let (served, driven) = tokio::join!(http, drive);
         driven.and(served)
+    }
+}
+
+/// One listener that ends ends all.
+async fn end_with<T>(served: impl Future<Output = T>, shutdown: &CancellationToken) -> T {
+    let served = served.await;
+    shutdown.cancel();
+    served
+}
+
+async fn serve_admin(
+    listener: Option<TcpListener>,
+    router: axum::Router,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
+    match listener {
+        Some(listener) => process::health::serve(listener, router, shutdown).await,
+        None => {
+            shutdown.cancelled().await;
+            Ok(())
+        }
+    }
+}
+
+/// Never anywhere but on this machine: the admin API asks no password.
+async fn bind_admin(address: Option<SocketAddr>) -> Result<Option<TcpListener>, ListenError> {
+    match address {
+        Some(address) => process::listen::bind(address, false).await.map(Some),
+        None => Ok(None),
     }
 }
 
@@ -197,6 +255,24 @@ impl Handle {
         self.desk.set_outcome(order, outcome).await.unwrap_or(false)
     }
 
+    /// Something happens to a payment, without one to the first of the order, that no platform asked
+    /// for.
+    ///
+    /// # Errors
+    /// There is no such payment, it has not so much left, or there is no server at work.
+    pub async fn happen_outside(
+        &self,
+        order: TransactionId,
+        payment: Option<PaymentId>,
+        outside: Outside,
+    ) -> Result<(), OutsideError> {
+        let happened = self.desk.ask(move |machine, now, entropy| {
+            machine.handle_outside(order, payment, outside, now, entropy)
+        });
+        let happened = happened.await.map_err(|_| OutsideError::Stopped)?;
+        happened.map_err(OutsideError::Refused)
+    }
+
     /// All orders, by number. After the end of the server: as they stood at its end.
     pub async fn totals(&self) -> Vec<OrderTotals> {
         match self.desk.totals().await {
@@ -210,7 +286,11 @@ fn open_store(config: &Config) -> Result<Option<Store>, StoreError> {
     config.data_folder.as_deref().map(Store::open).transpose()
 }
 
-fn restored(config: &Config, store: Option<&Store>, clock: &Clock) -> Result<Ledger, StoreError> {
+fn restored(
+    config: &Config,
+    store: Option<&Store>,
+    clock: &OwnClock,
+) -> Result<Ledger, StoreError> {
     let mut ledger = Ledger::new(config.rules());
     if let Some(store) = store {
         let tick = clock.now().tick;
@@ -219,7 +299,13 @@ fn restored(config: &Config, store: Option<&Store>, clock: &Clock) -> Result<Led
     Ok(ledger)
 }
 
-fn machine(config: Config, keys: Keys, http_address: SocketAddr, ledger: Ledger) -> Machine {
+fn machine(
+    config: Config,
+    keys: Keys,
+    http_address: SocketAddr,
+    ledger: Ledger,
+    started: Tick,
+) -> Machine {
     let scenario = config.scenario();
     let own_url = || format!("http://{http_address}");
     let public_url = config.public_url.unwrap_or_else(own_url);
@@ -229,7 +315,7 @@ fn machine(config: Config, keys: Keys, http_address: SocketAddr, ledger: Ledger)
         platforms: config.platforms,
         public_url: public_url.trim_end_matches('/').to_owned(),
     };
-    Machine::new(Arc::new(identity), ledger, scenario)
+    Machine::new(Arc::new(identity), ledger, scenario, started)
 }
 
 fn options(config: &Config) -> Options {

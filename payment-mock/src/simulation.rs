@@ -59,7 +59,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use protocol::id::{Entropy, GatewayId, PayeeId, PlatformId, TransactionId};
+use protocol::id::{Entropy, GatewayId, PayeeId, PaymentId, PlatformId, TransactionId};
+use protocol::money::Money;
 use protocol::signed::{Keyring, PublicKey, SigningKey};
 use protocol::time::{Now, Tick};
 use protocol::topic::Topic;
@@ -67,10 +68,11 @@ use protocol::topic::Topic;
 use crate::config::{Capabilities, Delays, rules};
 use crate::ledger::{ATTEMPTS_MAX, CheckoutToken, Entry, Ledger, Phase};
 use crate::machine::{Arrival, Identity, Machine, Output, Press, Pressed};
-use crate::scenario::{Outcome, Scenario};
+use crate::scenario::{Outcome, Ruleset, Scenario};
 use crate::totals::OrderTotals;
 
-pub use crate::machine::Publication;
+pub use crate::ledger::DeedRefusal;
+pub use crate::machine::{Outside, Publication};
 
 /// Who the server is and how it behaves. [`Setup::new`] sets every default of
 /// [`Config`](crate::Config); change fields afterwards.
@@ -89,6 +91,7 @@ pub struct Setup {
     pub outcome: Outcome,
     pub delays: Delays,
     pub capabilities: Capabilities,
+    pub rules: Ruleset,
 }
 
 impl Setup {
@@ -103,6 +106,7 @@ impl Setup {
             outcome: Outcome::default(),
             delays: Delays::default(),
             capabilities: Capabilities::default(),
+            rules: Ruleset::default(),
         }
     }
 
@@ -122,7 +126,7 @@ impl Setup {
     }
 
     fn scenario(&self) -> Scenario {
-        Scenario::new(self.outcome, &self.delays)
+        Scenario::new(self.outcome, self.rules.clone(), &self.delays)
     }
 }
 
@@ -208,8 +212,55 @@ impl Server {
                 .handle_press(checkout, form, press, now, entropy)
         });
         self.drain();
-        let paid = self.phase(order) == Some(Phase::Paid);
-        pressed.is_some_and(|pressed| !matches!(pressed, Pressed::UnknownOrder)) && paid
+        let answered = matches!(pressed, Ok(Pressed::Paid { .. } | Pressed::Back { .. }));
+        answered && self.phase(order) == Some(Phase::Paid)
+    }
+
+    /// The payer opens the order's page and presses nothing; false if there is no page to see.
+    pub fn open_page(&mut self, order: TransactionId, now: Now, entropy: &mut dyn Entropy) -> bool {
+        let checkout = self.checkout(order);
+        let page = checkout.map(|checkout| self.machine.handle_view(checkout, now, entropy));
+        self.drain();
+        matches!(page, Some(Ok(_)))
+    }
+
+    /// Something happens to a payment, without one to the first of the order, that no platform asked
+    /// for.
+    ///
+    /// # Errors
+    /// There is no such payment, or it has not so much left.
+    pub fn handle_outside(
+        &mut self,
+        order: TransactionId,
+        payment: Option<PaymentId>,
+        outside: Outside,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(), DeedRefusal> {
+        let done = self
+            .machine
+            .handle_outside(order, payment, outside, now, entropy);
+        self.drain();
+        done
+    }
+
+    /// Pays out of an account; the statement line goes to this platform.
+    ///
+    /// # Errors
+    /// Platform or account are unknown, or the amount is zero.
+    pub fn handle_payout(
+        &mut self,
+        platform: &PlatformId,
+        payee: &PayeeId,
+        amount: Money,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(), DeedRefusal> {
+        let done = self
+            .machine
+            .handle_payout(platform, payee, amount, now, entropy);
+        self.drain();
+        done
     }
 
     /// Ends lifetimes, books late money, sends delayed answers.
@@ -288,7 +339,7 @@ fn machine(setup: &Setup, identity: &Arc<Identity>, entries: &[Arc<Entry>], tick
     for entry in entries {
         ledger.restore(entry, tick);
     }
-    Machine::new(Arc::clone(identity), ledger, setup.scenario())
+    Machine::new(Arc::clone(identity), ledger, setup.scenario(), tick)
 }
 
 #[cfg(test)]

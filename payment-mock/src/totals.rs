@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use protocol::id::{PayeeId, PlatformId, TransactionId};
 use protocol::message::{OrderStatus, PaymentView, RefundView};
 use protocol::money::{Currency, Money};
+use serde::Serialize;
 
 use crate::ledger::{Order, Payment};
 use crate::scenario::Outcome;
 
 /// One order with all its money.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OrderTotals {
     pub order: TransactionId,
     pub platform: PlatformId,
@@ -23,6 +24,10 @@ pub struct OrderTotals {
     pub received: BTreeMap<Currency, i64>,
     /// Minor units that went back.
     pub refunded: BTreeMap<Currency, i64>,
+    /// Minor units that disputes took back.
+    pub charged_back: BTreeMap<Currency, i64>,
+    /// Minor units that the payment server kept for itself.
+    pub fees: BTreeMap<Currency, i64>,
     pub payments: Vec<PaymentView>,
     pub refunds: Vec<RefundView>,
 }
@@ -38,6 +43,8 @@ impl OrderTotals {
             outcome: order.opening.outcome,
             received: sum(&order.payments, |payment| payment.amount),
             refunded: sum(&order.payments, |payment| payment.refunded),
+            charged_back: sum(&order.payments, |payment| payment.charged_back),
+            fees: sum(&order.payments, |payment| payment.fees),
             payments: order.payments.iter().map(Payment::view).collect(),
             refunds: order.refunds.iter().map(|refund| refund.view()).collect(),
         }

@@ -151,10 +151,36 @@ pub fn check_books(data: &Path, orders: &[OrderTotals]) -> anyhow::Result<Audit>
 
 const fn settled_states(outcome: Outcome) -> &'static [&'static str] {
     match outcome {
-        Outcome::Paid | Outcome::Twice | Outcome::SlowAnswer => &["done"],
-        Outcome::Declined | Outcome::Never => &["expired"],
-        Outcome::Late | Outcome::Under | Outcome::Over | Outcome::NoAnswer => &["refunded"],
-        Outcome::WrongPayee | Outcome::WrongCurrency => &["refunded", "review"],
+        Outcome::Paid
+        | Outcome::Twice
+        | Outcome::SlowAnswer
+        | Outcome::DroppedAnswer
+        | Outcome::LostRequest
+        | Outcome::TruncatedAnswer
+        | Outcome::DoubledAnswer
+        | Outcome::ReorderedAnswer
+        | Outcome::StaleAnswer
+        | Outcome::Outage
+        | Outcome::AfterScan => &["done"],
+        Outcome::Declined | Outcome::Never | Outcome::ForgedAnswer | Outcome::CloseTooEarly => {
+            &["expired"]
+        }
+        Outcome::Late
+        | Outcome::Under
+        | Outcome::Over
+        | Outcome::NoAnswer
+        | Outcome::RefundPending
+        | Outcome::RefundUnknown => &["refunded"],
+        Outcome::RefundFails
+        | Outcome::RefundPendingFails
+        | Outcome::RefundFailsLater
+        | Outcome::Disputed
+        | Outcome::ChargedBack => &["review"],
+        Outcome::WrongPayee
+        | Outcome::WrongCurrency
+        | Outcome::KeyForgotten
+        | Outcome::RefundedOutside
+        | Outcome::PartRefundedOutside => &["refunded", "review"],
     }
 }
 

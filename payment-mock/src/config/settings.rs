@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use process::config::ConfigError;
-use process::exit::{Code, Failure};
+use process::exit::{self, Code, Failure};
 use process::keys::KeyError;
 use process::secret::SecretFile;
 use protocol::id::{GatewayId, PayeeId, PlatformId};
@@ -13,8 +13,8 @@ use protocol::signed::{KeyId, Keyring, PublicKey, SigningKey};
 use protocol_client::{BrokerAddress, ClientTls};
 use serde::Deserialize;
 
-use super::{Broker, Config, Delays};
-use crate::scenario::{Outcome, Silence};
+use super::{Broker, Capabilities, Config, Delays, Forgotten, KeyRetention};
+use crate::scenario::{Outcome, Ruleset, Silence};
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,6 +35,8 @@ pub struct Settings {
     pub http: HttpSettings,
     #[serde(default)]
     pub scenario: ScenarioSettings,
+    #[serde(default)]
+    pub admin: AdminSettings,
     #[serde(default)]
     pub log: LogSettings,
 }
@@ -80,6 +82,15 @@ pub struct LedgerSettings {
     /// Payments older than this can't be refunded. Default: always can.
     #[serde(default)]
     pub refund_window_ms: Option<u64>,
+    /// For how long order numbers and refund ids are idempotency keys. Default: for ever.
+    #[serde(default)]
+    pub key_retention_ms: Option<u64>,
+    /// What becomes of a call whose key was forgotten: `new` or `refused`. Default `new`.
+    #[serde(default)]
+    pub forgotten_key: Forgotten,
+    /// An order can't be found before its page was opened. Default false.
+    #[serde(default)]
+    pub order_after_scan: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -118,6 +129,21 @@ pub struct ScenarioSettings {
     pub no_answer_ms: Option<u64>,
     /// `no-answer`: how many queries stay without an answer; replaces the time.
     pub no_answer_queries: Option<u32>,
+    /// `refund-pending` and its kin: from the refund to its turn.
+    pub refund_settle_ms: Option<u64>,
+    /// `outage`: from the payment on.
+    pub outage_ms: Option<u64>,
+    /// Rules beyond the outcomes; see `scenario.toml`.
+    pub scenario_file: Option<PathBuf>,
+}
+
+/// The hand on the scenario while the server runs. It asks no password, so it is for this machine
+/// alone.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminSettings {
+    /// A loopback address. Default none: there is no admin API.
+    pub listen: Option<SocketAddr>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -153,6 +179,8 @@ impl Settings {
         settings.keys.signing_file = folder.join(&settings.keys.signing_file);
         let data_folder = settings.ledger.data_folder.as_ref();
         settings.ledger.data_folder = data_folder.map(|data| folder.join(data));
+        let scenario_file = settings.scenario.scenario_file.as_ref();
+        settings.scenario.scenario_file = scenario_file.map(|file| folder.join(file));
         Ok(settings)
     }
 
@@ -179,15 +207,15 @@ impl Settings {
                 "name at least one of each",
             ));
         }
+        config.capabilities = self.ledger.capabilities();
         config.payees = self.ledger.payees;
         config.listen = self.http.listen;
         config.allow_plaintext = self.allow_plaintext;
         config.public_url = self.http.public_url.map(checked_url).transpose()?;
         config.outcome = self.scenario.outcome;
         config.delays = self.scenario.delays();
-        config.capabilities.close_minimum_age =
-            Duration::from_millis(self.ledger.close_minimum_age_ms);
-        config.capabilities.refund_window = self.ledger.refund_window_ms.map(Duration::from_millis);
+        config.rules = self.scenario.rules()?;
+        config.admin = self.admin.resolve()?;
         config.data_folder = self.ledger.data_folder;
         Ok(config)
     }
@@ -266,7 +294,7 @@ impl BrokerSettings {
         let password = self
             .password_file
             .read()
-            .map_err(|error| wrong("broker.password_file", process::exit::one_line(&error)))?;
+            .map_err(|error| wrong("broker.password_file", exit::one_line(&error)))?;
         let mut broker = Broker::new(address, self.user, password);
         if let Some(client_id) = self.client_id {
             broker.client_id = client_id;
@@ -275,7 +303,41 @@ impl BrokerSettings {
     }
 }
 
+impl LedgerSettings {
+    fn capabilities(&self) -> Capabilities {
+        let retention = self.key_retention_ms.map(|lasts_ms| KeyRetention {
+            lasts: Duration::from_millis(lasts_ms),
+            afterwards: self.forgotten_key,
+        });
+        Capabilities {
+            close_minimum_age: Duration::from_millis(self.close_minimum_age_ms),
+            refund_window: self.refund_window_ms.map(Duration::from_millis),
+            key_retention: retention,
+            order_after_scan: self.order_after_scan,
+        }
+    }
+}
+
+impl AdminSettings {
+    fn resolve(&self) -> Result<Option<SocketAddr>, Failure> {
+        match self.listen {
+            Some(listen) if !listen.ip().to_canonical().is_loopback() => Err(wrong(
+                "admin.listen",
+                format!("{listen} can be reached by others; use 127.0.0.1"),
+            )),
+            listen => Ok(listen),
+        }
+    }
+}
+
 impl ScenarioSettings {
+    fn rules(&self) -> Result<Ruleset, Failure> {
+        let file = self.scenario_file.as_deref();
+        let rules = file.map(super::load_scenario).transpose();
+        let rules = rules.map_err(|error| wrong("scenario.scenario_file", exit::one_line(&error)));
+        Ok(rules?.unwrap_or_default())
+    }
+
     fn delays(&self) -> Delays {
         let default = Delays::default();
         let millis = |millis: Option<u64>, default| millis.map_or(default, Duration::from_millis);
@@ -288,6 +350,8 @@ impl ScenarioSettings {
             slow_answer: millis(self.slow_answer_ms, default.slow_answer),
             late_booking: millis(self.late_booking_ms, default.late_booking),
             silence,
+            refund_settle: millis(self.refund_settle_ms, default.refund_settle),
+            outage: millis(self.outage_ms, default.outage),
         }
     }
 }

@@ -7,13 +7,18 @@
 //! | order number | the order as it stands | `order_differs` |
 //! | refund id | the refund as it stands | `refund_differs` |
 //!
+//! A key that was forgotten ([`KeyRetention`], or a scenario's word) makes the same content new
+//! again or refused like other content, as declared.
+//!
 //! Orders belong to the platform that created them; for another platform they don't exist.
 //! Deadlines count from the entry's application in this process, so a restart gives an open order
 //! its whole lifetime again: a stepped wall clock changes no money.
 
 mod apply;
+mod deed;
 mod entry;
 mod order;
+mod refund;
 mod return_url;
 mod rules;
 mod statement;
@@ -22,20 +27,24 @@ mod tests;
 mod token;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 use std::time::Duration;
 
 use protocol::id::{PayeeId, PlatformId, RefundId, TransactionId};
-use protocol::message::{CreateOrder, GatewayRefusal, PAYMENTS_MAX, RefundOrder, RefundView};
+use protocol::message::{CreateOrder, GatewayRefusal, PAYMENTS_MAX, RefundOrder};
 use protocol::money::Currency;
 use protocol::time::{Now, Tick, Utc};
 
-pub(crate) use entry::{Attempt, Booking, Closing, Entry, Opening};
-use order::Refund;
+pub use deed::DeedRefusal;
+pub(crate) use entry::{
+    Attempt, Booking, Closing, Deed, Entry, Opening, Payout, RefundCourse, RefundTurn,
+};
 pub(crate) use order::{Order, Payment, Phase, pay_url};
 pub(crate) use return_url::ReturnUrl;
 pub(crate) use rules::Rules;
 pub use rules::{Capabilities, Forgotten, KeyRetention};
 use statement::Statements;
+pub(crate) use statement::page;
 pub(crate) use token::{CheckoutToken, FormSeed};
 
 /// Most orders in one ledger: about 1 KiB each in memory, and more than a day of bench at full
@@ -69,12 +78,30 @@ pub(crate) enum CreateRefusal {
     Full,
 }
 
+/// A refund id as an idempotency key.
+#[derive(Debug, Clone)]
+struct KnownRefund {
+    asked: RefundOrder,
+    /// In this process.
+    since: Tick,
+}
+
+/// What is still known of an idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    Kept,
+    /// Forgotten, and the call is done again.
+    Anew,
+    /// Forgotten, and the call is refused.
+    Refused,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Ledger {
     rules: Rules,
     orders: BTreeMap<TransactionId, Order>,
     checkouts: BTreeMap<CheckoutToken, TransactionId>,
-    refunds: BTreeMap<RefundId, RefundOrder>,
+    refunds: BTreeMap<RefundId, KnownRefund>,
     statements: Statements,
     /// What each account holds: received less refunded.
     balances: BTreeMap<(PayeeId, Currency), i64>,
@@ -101,19 +128,28 @@ impl Ledger {
         self.apply(entry, tick);
     }
 
-    /// `Ok` once the order exists with this content. The opening is only used for a new one.
+    /// `Ok` once the order exists with this content. The opening is only used for a new one, or one
+    /// whose key was forgotten: by its age, or because the caller says so.
     pub(crate) fn handle_create(
         &mut self,
         platform: &PlatformId,
         create: CreateOrder,
         opening: Opening,
+        forgotten: bool,
         now: Now,
     ) -> Result<(), CreateRefusal> {
-        if let Some(order) = self.orders.get(&create.order) {
-            let same = order.platform == *platform && order.create == create;
-            return same
-                .then_some(())
-                .ok_or(CreateRefusal::Named(GatewayRefusal::OrderDiffers));
+        if let Some(found) = self.orders.get(&create.order) {
+            let same = found.platform == *platform && found.create == create;
+            let memory = self.memory_of(found.created, forgotten, now);
+            return match memory {
+                Memory::Kept if same => Ok(()),
+                Memory::Anew if same => {
+                    let order = create.order;
+                    self.record(Entry::OrderReopened { order, opening }, now);
+                    Ok(())
+                }
+                _ => Err(CreateRefusal::Named(GatewayRefusal::OrderDiffers)),
+            };
         }
         if !is_well_formed(&create) {
             return Err(CreateRefusal::Named(GatewayRefusal::Malformed));
@@ -155,34 +191,6 @@ impl Ledger {
         }
         self.close(order, Closing::Platform, now);
         Ok(())
-    }
-
-    /// Gives money of one payment back, once per refund id.
-    pub(crate) fn handle_refund(
-        &mut self,
-        platform: &PlatformId,
-        refund: &RefundOrder,
-        now: Now,
-    ) -> Result<RefundView, GatewayRefusal> {
-        self.order_of(platform, refund.order)?;
-        if let Some(known) = self.refunds.get(&refund.refund) {
-            return if known == refund {
-                Ok(Refund::of(refund).view())
-            } else {
-                Err(GatewayRefusal::RefundDiffers)
-            };
-        }
-        self.check_refund(platform, refund, now)?;
-        self.record(
-            Entry::Refunded {
-                platform: platform.clone(),
-                refund: refund.clone(),
-                at: now.utc,
-            },
-            now,
-        );
-        self.changed(refund.order, now);
-        Ok(Refund::of(refund).view())
     }
 
     /// Books money for an order that is open, or closed with a promise.
@@ -228,6 +236,13 @@ impl Ledger {
         known
     }
 
+    /// The payer sees the page: an order that was hidden exists from now on.
+    pub(crate) fn handle_page(&mut self, order: TransactionId, now: Now) {
+        if self.orders.get(&order).is_some_and(Order::is_hidden) {
+            self.record(Entry::PageOpened { order }, now);
+        }
+    }
+
     /// Closes orders past their lifetime and books promised money of closed ones.
     pub(crate) fn handle_timeout(&mut self, now: Now) {
         while let Some(&(deadline, order)) = self.deadlines.first() {
@@ -245,12 +260,19 @@ impl Ledger {
         };
         found.deadline = None;
         match (found.phase(), found.promise.clone()) {
-            (Phase::Open | Phase::Promised, _) => self.close(order, Closing::Lifetime, now),
-            (Phase::Closed | Phase::Expired, Some(booking)) => {
+            (Phase::Open | Phase::Promised, _) if found.lifetime_end() <= now.tick => {
+                self.close(order, Closing::Lifetime, now);
+            }
+            (Phase::Closed | Phase::Expired, Some(booking))
+                if found.late.is_some_and(|late| late <= now.tick) =>
+            {
                 self.handle_payment(order, booking, now);
             }
-            (Phase::Closed | Phase::Expired, None) | (Phase::Paid, _) => {}
+            _ => {}
         }
+        self.turn_refunds(order, now);
+        self.fulfil_plans(order, now);
+        self.reschedule(order);
     }
 
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
@@ -261,7 +283,7 @@ impl Ledger {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
-    /// The platform's own order.
+    /// The platform's own order; one that its payer has still to scan may not exist yet.
     pub(crate) fn order_of(
         &self,
         platform: &PlatformId,
@@ -269,7 +291,7 @@ impl Ledger {
     ) -> Result<&Order, GatewayRefusal> {
         self.orders
             .get(&order)
-            .filter(|found| found.platform == *platform)
+            .filter(|found| found.platform == *platform && !found.is_hidden())
             .ok_or(GatewayRefusal::OrderNotFound)
     }
 
@@ -286,6 +308,25 @@ impl Ledger {
         self.orders.values()
     }
 
+    pub(crate) fn orders_after(
+        &self,
+        after: Option<TransactionId>,
+    ) -> impl Iterator<Item = &Order> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.orders
+            .range((start, Bound::Unbounded))
+            .map(|(_, order)| order)
+    }
+
+    /// Whether every order waits to be scanned before it exists for its platform.
+    pub(crate) const fn hides_orders(&self) -> bool {
+        self.rules.capabilities.order_after_scan
+    }
+
+    pub(crate) fn is_payee(&self, payee: &PayeeId) -> bool {
+        self.rules.payees.contains(payee)
+    }
+
     pub(crate) fn statements(&self) -> &Statements {
         &self.statements
     }
@@ -295,39 +336,6 @@ impl Ledger {
         &self.balances
     }
 
-    fn check_refund(
-        &self,
-        platform: &PlatformId,
-        refund: &RefundOrder,
-        now: Now,
-    ) -> Result<(), GatewayRefusal> {
-        let order = self.order_of(platform, refund.order)?;
-        let payment = order
-            .payment(refund.payment)
-            .ok_or(GatewayRefusal::PaymentNotFound)?;
-        // An answer lists at most this many, and a refund that no answer shows would be lost.
-        let listed = order.refunds.len() < PAYMENTS_MAX;
-        let same_currency = refund.amount.currency() == payment.amount.currency();
-        if refund.amount.is_zero() || !same_currency || !listed {
-            return Err(GatewayRefusal::Malformed);
-        }
-        let age = now.tick.since(payment.booked);
-        if self
-            .rules
-            .capabilities
-            .refund_window
-            .is_some_and(|window| age > window)
-        {
-            return Err(GatewayRefusal::RefundWindowPassed);
-        }
-        payment
-            .refunded
-            .checked_add(refund.amount)
-            .and_then(|refunded| payment.amount.checked_sub(refunded))
-            .map(|_| ())
-            .map_err(|_| GatewayRefusal::RefundExceedsPayment)
-    }
-
     fn close(&mut self, order: TransactionId, closing: Closing, now: Now) {
         let at = now.utc;
         self.record(Entry::OrderClosed { order, closing, at }, now);
@@ -335,12 +343,24 @@ impl Ledger {
     }
 
     fn changed(&mut self, order: TransactionId, now: Now) {
-        if let Some(found) = self.orders.get(&order) {
+        if let Some(found) = self.orders.get(&order)
+            && !found.is_hidden()
+        {
             self.outputs.push_back(Output::Changed {
                 platform: found.platform.clone(),
                 order,
                 at: now.utc,
             });
+        }
+    }
+
+    fn memory_of(&self, since: Tick, forgotten: bool, now: Now) -> Memory {
+        let retention = self.rules.capabilities.key_retention;
+        let passed = retention.filter(|retention| now.tick.since(since) >= retention.lasts);
+        match (forgotten, passed.map(|retention| retention.afterwards)) {
+            (true, _) | (false, Some(Forgotten::New)) => Memory::Anew,
+            (false, Some(Forgotten::Refused)) => Memory::Refused,
+            (false, None) => Memory::Kept,
         }
     }
 

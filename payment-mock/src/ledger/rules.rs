@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use protocol::id::PayeeId;
+use serde::Deserialize;
 
 /// What a payment server declares to its platforms.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,9 +28,11 @@ pub struct KeyRetention {
 }
 
 /// What becomes of a call whose key was forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Forgotten {
     /// It is done again: a second refund, a new page for the order.
+    #[default]
     New,
     /// It is refused, as if the key were taken by other content.
     Refused,

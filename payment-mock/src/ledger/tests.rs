@@ -1,5 +1,7 @@
 mod machine;
+mod outside;
 mod property;
+mod refund;
 
 use std::time::Duration;
 
@@ -8,7 +10,9 @@ use protocol::message::{CreateOrder, RefundOrder};
 use protocol::money::Money;
 use protocol::time::{Now, Tick, Utc};
 
-use super::{Booking, Capabilities, CheckoutToken, FormSeed, Ledger, Opening, Output, Rules};
+use super::{
+    Booking, Capabilities, CheckoutToken, FormSeed, Ledger, Opening, Output, RefundCourse, Rules,
+};
 use crate::scenario::Outcome;
 
 const LIFETIME_MS: u64 = 120_000;
@@ -68,6 +72,7 @@ fn opening(byte: u8) -> Opening {
         checkout: CheckoutToken::from_random([byte; 16]),
         form_seed: FormSeed::from_random([byte; 16]),
         outcome: Outcome::Paid,
+        hidden: false,
     }
 }
 
@@ -96,7 +101,7 @@ fn outputs(ledger: &mut Ledger) -> Vec<Output> {
 /// An order that exists since 0, with nothing left to tell.
 fn created(ledger: &mut Ledger, byte: u8) {
     ledger
-        .handle_create(&platform(), create(byte), opening(byte), at(0))
+        .handle_create(&platform(), create(byte), opening(byte), false, at(0))
         .unwrap();
     outputs(ledger);
 }

@@ -1,14 +1,15 @@
 //! What the payer sees and presses.
 
-use protocol::id::{Entropy, PaymentId};
+use protocol::id::{Entropy, PayeeId, PaymentId, PlatformId, TransactionId};
 use protocol::money::Money;
 use protocol::time::Now;
 
+use super::scene::PageCall;
 use super::{Machine, Note};
 use crate::ledger::{
     ATTEMPTS_MAX, Attempt, Booking, CheckoutToken, Order, Phase, ReturnUrl, pay_url,
 };
-use crate::scenario::{Action, Case, Step, Transfer};
+use crate::scenario::{Aspect, Payment, Step, Transfer};
 
 /// Everything a checkout page shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,14 @@ pub(crate) enum Press {
     Decline,
 }
 
+/// Why there is no page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoView {
+    UnknownOrder,
+    /// An outage.
+    Unavailable,
+}
+
 /// What a press led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Pressed {
@@ -47,6 +56,8 @@ pub(crate) enum Pressed {
         pay_url: String,
     },
     UnknownOrder,
+    /// Nobody on this side says what became of it.
+    Unavailable,
     /// The form is not from this order's page.
     WrongForm,
 }
@@ -75,9 +86,18 @@ impl Machine {
         checkout: CheckoutToken,
         now: Now,
         entropy: &mut dyn Entropy,
-    ) -> Option<CheckoutView> {
+    ) -> Result<CheckoutView, NoView> {
         self.handle_timeout(now, entropy);
-        self.ledger.order_at(checkout).map(CheckoutView::of)
+        let found = self.ledger.order_at(checkout).ok_or(NoView::UnknownOrder)?;
+        let (order, platform) = (found.create.order, found.platform.clone());
+        let of = self.page_call(order, &platform, Step::Page, now);
+        if self.is_unavailable(Aspect::Before, Step::Page, of) {
+            return Err(NoView::Unavailable);
+        }
+        self.ledger.handle_page(order, now);
+        self.drain_ledger(now, entropy);
+        let found = self.ledger.order_at(checkout);
+        found.map(CheckoutView::of).ok_or(NoView::UnknownOrder)
     }
 
     /// A press counts once: its form token is used up by it, and a second press of the same page
@@ -91,52 +111,70 @@ impl Machine {
         entropy: &mut dyn Entropy,
     ) -> Pressed {
         self.handle_timeout(now, entropy);
-        let Some(order) = self.ledger.order_at(checkout) else {
+        let Some(found) = self.ledger.order_at(checkout) else {
             return self.pressed(press, "unknown_order", Pressed::UnknownOrder);
         };
-        let fresh = form_token == order.form_token();
-        if !fresh && !order.is_used_form_token(form_token) {
+        let fresh = form_token == found.form_token();
+        if !fresh && !found.is_used_form_token(form_token) {
             return self.pressed(press, "wrong_form", Pressed::WrongForm);
         }
-        if fresh && order.phase() == Phase::Open && order.attempts < ATTEMPTS_MAX {
-            let order = order.create.order;
+        let counts = fresh && found.phase() == Phase::Open && found.attempts < ATTEMPTS_MAX;
+        let (order, platform) = (found.create.order, found.platform.clone());
+        let of = self.page_call(order, &platform, Step::Pay, now);
+        if self.is_unavailable(Aspect::Before, Step::Pay, of) {
+            return self.pressed(press, "unavailable", Pressed::Unavailable);
+        }
+        self.ledger.handle_page(order, now);
+        if counts {
             self.take(order, press, now, entropy);
-            self.drain_ledger(now, entropy);
+        }
+        self.drain_ledger(now, entropy);
+        if self.is_unavailable(Aspect::Answer, Step::Pay, of) {
+            return self.pressed(press, "unavailable", Pressed::Unavailable);
         }
         self.led_to(checkout, press)
     }
 
-    fn take(
+    fn page_call<'a>(
         &mut self,
-        order: protocol::id::TransactionId,
-        press: Press,
+        order: TransactionId,
+        platform: &'a PlatformId,
+        step: Step,
         now: Now,
-        entropy: &mut dyn Entropy,
-    ) {
-        let n = self.count(order, Step::Pay);
+    ) -> PageCall<'a> {
+        PageCall {
+            platform,
+            order,
+            n: self.count(Some(order), step),
+            now,
+        }
+    }
+
+    fn take(&mut self, order: TransactionId, press: Press, now: Now, entropy: &mut dyn Entropy) {
         let Some(found) = self.ledger.order(order) else {
             return;
         };
-        let action = match press {
-            Press::Pay => self.scenario.decide(Step::Pay, Case::of(found, now), n),
-            Press::Decline => Action::Decline,
+        let create = &found.create;
+        let payment = match press {
+            Press::Pay => found.opening.outcome.payment(create.amount, &create.payee),
+            Press::Decline => Payment::Decline,
         };
-        match action {
-            Action::Book(transfers) => {
+        match payment {
+            Payment::Book(transfers) => {
                 for transfer in transfers {
                     let booking = booking(transfer, entropy);
                     self.ledger.handle_payment(order, booking, now);
                 }
             }
-            Action::BookAfterClose(transfer) => {
+            Payment::BookAfterClose(transfer) => {
                 let booking = booking(transfer, entropy);
                 self.ledger.handle_promise(order, booking, now);
             }
-            Action::Decline => {
+            Payment::Decline => {
                 self.ledger
                     .handle_failed_attempt(order, Attempt::Declined, now);
             }
-            Action::TryLater | Action::Answer { .. } | Action::StaySilent => {
+            Payment::TryLater => {
                 self.ledger
                     .handle_failed_attempt(order, Attempt::TryLater, now);
             }
@@ -170,9 +208,8 @@ impl Machine {
 impl CheckoutView {
     fn of(order: &Order) -> Self {
         let create = &order.create;
-        let exact = |amount: Money, payee: &protocol::id::PayeeId| {
-            amount == create.amount && *payee == create.payee
-        };
+        let exact =
+            |amount: Money, payee: &PayeeId| amount == create.amount && *payee == create.payee;
         let as_ordered = match order.payments.as_slice() {
             [payment] => exact(payment.amount, &payment.payee),
             payments => payments.is_empty(),
@@ -190,21 +227,12 @@ impl CheckoutView {
             odd_payments: odd
                 .map(|payment| (payment.amount, payment.payee.to_string()))
                 .collect(),
-            refunded: !order.refunds.is_empty(),
+            refunded: order
+                .payments
+                .iter()
+                .any(|payment| !payment.refunded.is_zero()),
             form_token: order.form_token(),
             return_url: ReturnUrl::parse(&create.return_url),
-        }
-    }
-}
-
-impl<'a> Case<'a> {
-    pub(super) fn of(order: &'a Order, now: Now) -> Self {
-        let first = order.payments.first();
-        Self {
-            outcome: order.opening.outcome,
-            amount: order.create.amount,
-            payee: &order.create.payee,
-            booked_for: first.map(|payment| now.tick.since(payment.booked)),
         }
     }
 }

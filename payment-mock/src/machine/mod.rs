@@ -5,28 +5,34 @@
 //! drained machine down before it publishes, replies or acknowledges.
 
 mod checkout;
+mod delivery;
+mod outside;
 mod request;
+mod scene;
+mod statement;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use protocol::codec::{Envelope, encode};
 use protocol::id::{Entropy, GatewayId, MessageId, PlatformId, TransactionId};
 use protocol::message::GatewayEvent;
 use protocol::signed::{Audience, Keyring, SigningKey, sign};
 use protocol::time::{Now, Tick, Utc};
 use protocol::topic::{Gateway, Topic};
 
-pub(crate) use checkout::{CheckoutView, Press, Pressed};
+pub(crate) use checkout::{CheckoutView, NoView, Press, Pressed};
+pub use outside::Outside;
 pub(crate) use request::Arrival;
 
 use crate::ledger::{self, Entry, Ledger};
-use crate::scenario::{Outcome, Scenario, Step};
+use crate::scenario::{Action, Aspect, Outcome, RuleError, RuleText, Ruleset, Scenario, Step};
 use crate::totals::OrderTotals;
+use delivery::Wrapping;
+use scene::Counts;
 
-/// Answers that wait for their time: 1,024 of at most 8 KiB. A platform has one query in flight for
+/// Messages that wait for their time: 1,024 of at most 8 KiB. A platform has one query in flight for
 /// each order, so more means that nobody waits for them any more.
 const DELAYED_MAX: usize = 1_024;
 
@@ -89,6 +95,22 @@ pub(crate) enum Note {
     Refunded {
         order: TransactionId,
     },
+    /// Something happened to a payment that no platform asked for.
+    Befallen {
+        order: TransactionId,
+        deed: &'static str,
+    },
+    /// Something was to happen to a payment and can't.
+    Spared {
+        order: TransactionId,
+        reason: String,
+    },
+    /// The scenario had its way; without a rule it was the order's outcome.
+    Interfered {
+        step: &'static str,
+        action: &'static str,
+        rule: Option<String>,
+    },
     /// A value of ours could not be signed or written as a message.
     Unsendable {
         reason: String,
@@ -101,22 +123,31 @@ pub(crate) struct Machine {
     identity: Arc<Identity>,
     ledger: Ledger,
     scenario: Scenario,
-    /// How often a step was taken, as [`Scenario::decide`] counts it.
-    counts: BTreeMap<(TransactionId, Step), u32>,
+    started: Tick,
+    counts: Counts,
     /// By due time, then by order of arrival.
     delayed: BTreeMap<(Tick, u64), Publication>,
+    /// Waiting to be overtaken.
+    held: BTreeMap<(Tick, u64), Publication>,
     delayed_count: u64,
     outputs: VecDeque<Output>,
 }
 
 impl Machine {
-    pub(crate) fn new(identity: Arc<Identity>, ledger: Ledger, scenario: Scenario) -> Self {
+    pub(crate) fn new(
+        identity: Arc<Identity>,
+        ledger: Ledger,
+        scenario: Scenario,
+        started: Tick,
+    ) -> Self {
         Self {
             identity,
             ledger,
             scenario,
-            counts: BTreeMap::new(),
+            started,
+            counts: Counts::default(),
             delayed: BTreeMap::new(),
+            held: BTreeMap::new(),
             delayed_count: 0,
             outputs: VecDeque::new(),
         }
@@ -144,12 +175,7 @@ impl Machine {
     pub(crate) fn handle_timeout(&mut self, now: Now, entropy: &mut dyn Entropy) {
         self.ledger.handle_timeout(now);
         self.drain_ledger(now, entropy);
-        while let Some(first) = self.delayed.first_entry() {
-            if first.key().0 > now.tick {
-                return;
-            }
-            self.outputs.push_back(Output::Publish(first.remove()));
-        }
+        self.send_due(now);
     }
 
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
@@ -158,7 +184,8 @@ impl Machine {
 
     pub(crate) fn poll_timeout(&self) -> Option<Tick> {
         let delayed = self.delayed.first_key_value().map(|((due, _), _)| *due);
-        [self.ledger.poll_timeout(), delayed]
+        let held = self.held.first_key_value().map(|((due, _), _)| *due);
+        [self.ledger.poll_timeout(), delayed, held]
             .into_iter()
             .flatten()
             .min()
@@ -168,15 +195,34 @@ impl Machine {
         &self.ledger
     }
 
-    pub(crate) fn totals(&self) -> Vec<OrderTotals> {
-        self.ledger.orders().map(OrderTotals::of).collect()
+    pub(crate) const fn rules(&self) -> &Ruleset {
+        &self.scenario.rules
     }
 
-    /// Counts one more step of an order and says the how manieth it is.
-    fn count(&mut self, order: TransactionId, step: Step) -> u32 {
-        let count = self.counts.entry((order, step)).or_default();
-        *count = count.saturating_add(1);
-        *count
+    pub(crate) fn set_rules(&mut self, rules: Ruleset) {
+        self.scenario.rules = rules;
+    }
+
+    pub(crate) fn add_rule(&mut self, rule: RuleText) -> Result<(), RuleError> {
+        self.scenario.rules.add(rule)
+    }
+
+    /// At most `limit` orders after the one of this number.
+    pub(crate) fn totals_after(
+        &self,
+        after: Option<TransactionId>,
+        limit: usize,
+    ) -> Vec<OrderTotals> {
+        let orders = self.ledger.orders_after(after);
+        orders.take(limit).map(OrderTotals::of).collect()
+    }
+
+    pub(crate) fn totals_of(&self, order: TransactionId) -> Option<OrderTotals> {
+        self.ledger.order(order).map(OrderTotals::of)
+    }
+
+    pub(crate) fn totals(&self) -> Vec<OrderTotals> {
+        self.ledger.orders().map(OrderTotals::of).collect()
     }
 
     /// Turns what the ledger has to tell into records, events and notes.
@@ -185,7 +231,16 @@ impl Machine {
             match output {
                 ledger::Output::Record(entry) => {
                     self.note_entry(&entry);
+                    let booked = match &entry {
+                        Entry::PaymentBooked { order, booking, .. } => {
+                            Some((*order, booking.payment))
+                        }
+                        _ => None,
+                    };
                     self.outputs.push_back(Output::Record(entry));
+                    if let Some((order, payment)) = booked {
+                        self.befall(order, payment, now, entropy);
+                    }
                 }
                 ledger::Output::Changed {
                     platform,
@@ -202,14 +257,24 @@ impl Machine {
                 order: create.order,
             },
             Entry::PaymentBooked { order, .. } => {
-                self.counts.remove(&(*order, Step::Query));
+                self.counts.booked(*order);
                 Note::PaymentBooked { order: *order }
             }
             Entry::OrderClosed { order, .. } => Note::OrderClosed { order: *order },
-            Entry::Refunded { refund, .. } => Note::Refunded {
+            Entry::Refunded { refund, .. } | Entry::RefundBegun { refund, .. } => Note::Refunded {
                 order: refund.order,
             },
+            Entry::DeedDone { order, deed, .. } => Note::Befallen {
+                order: *order,
+                deed: deed.as_str(),
+            },
             Entry::OutcomeSet { .. }
+            | Entry::OrderReopened { .. }
+            | Entry::PageOpened { .. }
+            | Entry::RefundTurned { .. }
+            | Entry::DeedPlanned { .. }
+            | Entry::DeedDropped { .. }
+            | Entry::PaidOut { .. }
             | Entry::AttemptFailed { .. }
             | Entry::PaymentPromised { .. } => return,
         };
@@ -225,6 +290,17 @@ impl Machine {
         now: Now,
         entropy: &mut dyn Entropy,
     ) {
+        let n = self.count(Some(order), Step::Event);
+        let call = self.call(Step::Event, platform, Some(order), n, now);
+        let before = self.scenario.decide(Aspect::Before, &call);
+        let decision = before.or_else(|| self.scenario.decide(Aspect::Answer, &call));
+        if let Some(decision) = &decision {
+            self.note_decision(decision, Step::Event);
+        }
+        let action = decision.map(|decision| decision.action);
+        if matches!(action, Some(Action::Outage | Action::DropAnswer)) {
+            return;
+        }
         let event = GatewayEvent {
             aud: Audience::platform(platform),
             gateway: self.identity.gateway.clone(),
@@ -232,18 +308,20 @@ impl Machine {
             order,
             happened_at: at,
         };
-        let id = event.event;
-        let payload = sign(&self.identity.key, &event)
-            .map_err(|error| error.to_string())
-            .and_then(|jws| {
-                encode(&Envelope::new(id, now.utc, jws)).map_err(|error| error.to_string())
-            });
-        match payload {
-            Ok(payload) => self.outputs.push_back(Output::Publish(Publication {
-                topic: self.topic(Gateway::Event, platform),
-                payload,
-            })),
-            Err(reason) => self.note(Note::Unsendable { reason }),
+        let wrapping = Wrapping {
+            platform,
+            id: event.event,
+            traceparent: None,
+            now,
+        };
+        match sign(&self.identity.key, &event) {
+            Ok(jws) => {
+                // Too many wait already: losing an event loses nothing.
+                let _sent = self.deliver(&event, jws, &wrapping, action.as_ref(), entropy);
+            }
+            Err(error) => self.note(Note::Unsendable {
+                reason: error.to_string(),
+            }),
         }
     }
 

@@ -1,20 +1,19 @@
 //! What a platform asks, and the signed answer bound to its nonce.
 
-use std::time::Duration;
-
-use protocol::codec::{Envelope, decode, encode};
-use protocol::id::{Entropy, MessageId, PlatformId};
+use protocol::codec::{Envelope, decode};
+use protocol::id::{Entropy, MessageId, PlatformId, TransactionId};
 use protocol::message::{
     CreateOrder, GatewayAnswer, GatewayRefusal, GatewayRequest, GatewayResult, Operation,
-    STATEMENT_LINES_MAX,
+    RefundOrder, RefundView, STATEMENT_LINES_MAX,
 };
 use protocol::signed::{Audience, Jws, SignError, Verified, sign, verify};
 use protocol::time::Now;
 use protocol::topic::{Gateway, Topic};
 
-use super::{DELAYED_MAX, Machine, Note, Output, Publication};
-use crate::ledger::{CheckoutToken, CreateRefusal, FormSeed, Opening};
-use crate::scenario::{Action, Case, Step};
+use super::delivery::Wrapping;
+use super::{Machine, Note};
+use crate::ledger::{CheckoutToken, CreateRefusal, FormSeed, Opening, RefundCourse};
+use crate::scenario::{Action, Aspect, Step};
 
 /// One publish as it came from the broker.
 #[derive(Debug, Clone, Copy)]
@@ -46,14 +45,25 @@ impl Machine {
         };
         let request = &admitted.request;
         let operation = request.operation.as_str();
-        let result = self.perform(request, now, entropy);
+        self.counts.request();
+        let n = self.count(request.operation.order(), Step::of(&request.operation));
+        let result = match self.decided(Aspect::Before, request, n, now) {
+            Some(Action::Drop) => return self.withhold(operation, "lost"),
+            Some(Action::Outage) => return self.withhold(operation, "outage"),
+            Some(Action::Refuse(refusal)) => Some(GatewayResult::Refused(refusal)),
+            _ => self.perform(request, n, now, entropy),
+        };
         self.drain_ledger(now, entropy);
-        match (result, self.decide(request, now)) {
-            (None, _) => self.withhold(operation, "full"),
-            (Some(_), None) => self.withhold(operation, "silence"),
-            (Some(result), Some(after)) => {
-                self.answer(&admitted, result, after, now, entropy);
+        let Some(result) = result else {
+            return self.withhold(operation, "full");
+        };
+        match self.decided(Aspect::Answer, request, n, now) {
+            Some(Action::DropAnswer) => self.withhold(operation, "silence"),
+            Some(Action::Stale) => {
+                let result = self.stale(request, result);
+                self.answer(&admitted, result, None, now, entropy);
             }
+            action => self.answer(&admitted, result, action.as_ref(), now, entropy),
         }
     }
 
@@ -85,17 +95,36 @@ impl Machine {
         })
     }
 
+    /// What the scenario does about one aspect of a request; noted if it does anything.
+    fn decided(
+        &mut self,
+        aspect: Aspect,
+        request: &GatewayRequest,
+        n: u64,
+        now: Now,
+    ) -> Option<Action> {
+        let (platform, step) = (&request.platform, Step::of(&request.operation));
+        let call = match &request.operation {
+            Operation::Create(create) => self.create_call(platform, create, n, now),
+            operation => self.call(step, platform, operation.order(), n, now),
+        };
+        let decision = self.scenario.decide(aspect, &call)?;
+        self.note_decision(&decision, step);
+        Some(decision.action)
+    }
+
     /// `None` if the contract has no word for the answer.
     fn perform(
         &mut self,
         request: &GatewayRequest,
+        n: u64,
         now: Now,
         entropy: &mut dyn Entropy,
     ) -> Option<GatewayResult> {
         let platform = &request.platform;
         let done = match &request.operation {
-            Operation::Create(create) => match self.create(platform, create, now, entropy) {
-                Ok(()) => self.order_result(platform, create.order),
+            Operation::Create(create) => match self.create(platform, create, n, now, entropy) {
+                Ok(()) => self.created(create.order),
                 Err(CreateRefusal::Named(refusal)) => Err(refusal),
                 Err(CreateRefusal::Full) => return None,
             },
@@ -105,12 +134,12 @@ impl Machine {
                 .handle_close(platform, *order, now)
                 .and_then(|()| self.order_result(platform, *order)),
             Operation::Refund(refund) => self
-                .ledger
-                .handle_refund(platform, refund, now)
+                .refund(platform, refund, n, now)
                 .map(GatewayResult::Refund),
-            Operation::Statement { after, limit } => Ok(GatewayResult::Statement(
-                self.ledger.statements().page(platform, *after, *limit),
-            )),
+            Operation::Statement { after, limit } => {
+                let page = self.statement(platform, *after, *limit, now);
+                Ok(GatewayResult::Statement(page))
+            }
         };
         Some(done.unwrap_or_else(GatewayResult::Refused))
     }
@@ -119,51 +148,73 @@ impl Machine {
         &mut self,
         platform: &PlatformId,
         create: &CreateOrder,
+        n: u64,
         now: Now,
         entropy: &mut dyn Entropy,
     ) -> Result<(), CreateRefusal> {
+        let call = self.create_call(platform, create, n, now);
         let opening = Opening {
             checkout: CheckoutToken::from_random(entropy.bytes()),
             form_seed: FormSeed::from_random(entropy.bytes()),
-            outcome: self.scenario.outcome_of(&create.description),
+            outcome: call.outcome.unwrap_or(self.scenario.default),
+            hidden: self.ledger.hides_orders() || self.is_decided(Aspect::Hiding, &call),
+        };
+        let forgotten = self.is_decided(Aspect::Memory, &call);
+        self.ledger
+            .handle_create(platform, create.clone(), opening, forgotten, now)
+    }
+
+    fn refund(
+        &mut self,
+        platform: &PlatformId,
+        refund: &RefundOrder,
+        n: u64,
+        now: Now,
+    ) -> Result<RefundView, GatewayRefusal> {
+        let call = self.call(Step::Refund, platform, Some(refund.order), n, now);
+        let forgotten = self.is_decided(Aspect::Memory, &call);
+        let decision = self.scenario.decide(Aspect::Course, &call);
+        let course = match decision.map(|decision| decision.action) {
+            Some(Action::Refund(course)) => course,
+            _ => RefundCourse::SUCCEEDS,
         };
         self.ledger
-            .handle_create(platform, create.clone(), opening, now)
+            .handle_refund(platform, refund, course, forgotten, now)
+    }
+
+    /// Whoever creates an order sees it, also one that can't be found before it was scanned.
+    fn created(&self, order: TransactionId) -> Result<GatewayResult, GatewayRefusal> {
+        let order = self.ledger.order(order);
+        let order = order.ok_or(GatewayRefusal::OrderNotFound)?;
+        Ok(GatewayResult::Order(order.view(&self.identity.public_url)))
+    }
+
+    fn stale(&self, request: &GatewayRequest, fresh: GatewayResult) -> GatewayResult {
+        let (GatewayResult::Order(_), Some(order)) = (&fresh, request.operation.order()) else {
+            return fresh;
+        };
+        let order = self.ledger.order_of(&request.platform, order);
+        let stale = order.map(|order| order.stale_view(&self.identity.public_url));
+        match stale {
+            Ok(Some(view)) => GatewayResult::Order(view),
+            Ok(None) | Err(_) => GatewayResult::Refused(GatewayRefusal::OrderNotFound),
+        }
     }
 
     fn order_result(
         &self,
         platform: &PlatformId,
-        order: protocol::id::TransactionId,
+        order: TransactionId,
     ) -> Result<GatewayResult, GatewayRefusal> {
         let order = self.ledger.order_of(platform, order)?;
         Ok(GatewayResult::Order(order.view(&self.identity.public_url)))
-    }
-
-    /// The delay of the answer, or `None` for silence. What is about no order of this platform is
-    /// answered at once.
-    fn decide(&mut self, request: &GatewayRequest, now: Now) -> Option<Duration> {
-        let order = request
-            .operation
-            .order()
-            .filter(|order| self.ledger.order_of(&request.platform, *order).is_ok());
-        let (Some(order), Some(step)) = (order, step(&request.operation)) else {
-            return Some(Duration::ZERO);
-        };
-        let n = self.count(order, step);
-        let found = self.ledger.order(order)?;
-        let case = Case::of(found, now);
-        match self.scenario.decide(step, case, n) {
-            Action::Answer { after } => Some(after),
-            _ => None,
-        }
     }
 
     fn answer(
         &mut self,
         admitted: &Admitted,
         result: GatewayResult,
-        after: Duration,
+        action: Option<&Action>,
         now: Now,
         entropy: &mut dyn Entropy,
     ) {
@@ -177,27 +228,26 @@ impl Machine {
             result,
             answered_at: now.utc,
         };
-        let name = result_name(&answer.result);
-        let id = MessageId::from_random(entropy.bytes());
-        let payload = self.signed_to_fit(answer).and_then(|jws| {
-            let envelope = Envelope::new(id, now.utc, jws);
-            encode(&envelope.with_traceparent(admitted.traceparent.clone()))
-                .map_err(|error| error.to_string())
-        });
-        let payload = match payload {
-            Ok(payload) => payload,
+        let result = result_name(&answer.result);
+        let wrapping = Wrapping {
+            platform: &request.platform,
+            id: MessageId::from_random(entropy.bytes()),
+            traceparent: admitted.traceparent.clone(),
+            now,
+        };
+        let jws = match self.signed_to_fit(answer.clone()) {
+            Ok(jws) => jws,
             Err(reason) => return self.note(Note::Unsendable { reason }),
         };
-        let topic = self.topic(Gateway::Response, &request.platform);
-        if self.send_after(Publication { topic, payload }, after, now) {
+        if self.deliver(&answer, jws, &wrapping, action, entropy) {
             self.note(Note::Answered {
                 platform: request.platform.clone(),
                 operation,
-                result: name,
+                result,
                 order: request.operation.order(),
             });
         } else {
-            self.withhold(operation, "delayed_full");
+            self.withhold(operation, "not_sent");
         }
     }
 
@@ -219,34 +269,8 @@ impl Machine {
         Err("a statement of one line is too long".to_owned())
     }
 
-    /// False if too many answers wait already.
-    fn send_after(&mut self, publication: Publication, after: Duration, now: Now) -> bool {
-        if after.is_zero() {
-            self.outputs.push_back(Output::Publish(publication));
-            return true;
-        }
-        let room = self.delayed.len() < DELAYED_MAX;
-        if room {
-            self.delayed_count += 1;
-            let due = (now.tick + after, self.delayed_count);
-            self.delayed.insert(due, publication);
-        }
-        room
-    }
-
     fn withhold(&mut self, operation: &'static str, reason: &'static str) {
         self.note(Note::AnswerWithheld { operation, reason });
-    }
-}
-
-/// A statement is about no order, so no scenario touches it.
-fn step(operation: &Operation) -> Option<Step> {
-    match operation {
-        Operation::Create(_) => Some(Step::Create),
-        Operation::Query { .. } => Some(Step::Query),
-        Operation::Close { .. } => Some(Step::Close),
-        Operation::Refund(_) => Some(Step::Refund),
-        Operation::Statement { .. } => None,
     }
 }
 

@@ -1,5 +1,7 @@
 mod checkout;
+mod outcomes;
 mod request;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,8 +17,9 @@ use protocol::time::{Now, Tick, Utc};
 use protocol::topic::{Gateway, Topic};
 
 use super::{Arrival, Identity, Machine, Note, Output, Publication};
-use crate::ledger::{Entry, Ledger, Rules};
-use crate::scenario::{Outcome, Scenario, Silence};
+use crate::config::Delays;
+use crate::ledger::{Capabilities, Entry, Ledger, Rules};
+use crate::scenario::{Outcome, Ruleset, Scenario, Silence};
 
 const PLATFORM_SEED: [u8; 32] = [1; 32];
 const GATEWAY_SEED: [u8; 32] = [2; 32];
@@ -65,6 +68,14 @@ struct Bench {
 
 impl Bench {
     fn new(outcome: Outcome) -> Self {
+        Self::with(outcome, Ruleset::default(), Capabilities::default())
+    }
+
+    fn with_rules(rules: Ruleset) -> Self {
+        Self::with(Outcome::Paid, rules, Capabilities::default())
+    }
+
+    fn with(outcome: Outcome, rules: Ruleset, capabilities: Capabilities) -> Self {
         let identity = Identity {
             gateway: gateway(),
             key: SigningKey::from_seed(GATEWAY_SEED),
@@ -76,16 +87,17 @@ impl Bench {
         };
         let ledger = Ledger::new(Rules {
             payees: ["shop".parse().unwrap()].into(),
-            capabilities: crate::ledger::Capabilities::default(),
+            capabilities,
             late_booking: Duration::from_millis(500),
         });
-        let scenario = Scenario {
-            default: outcome,
-            slow_answer: Duration::from_secs(2),
+        let delays = Delays {
             silence: Silence::Queries(2),
+            ..Delays::default()
         };
+        let scenario = Scenario::new(outcome, rules, &delays);
+        let tick = Tick::from_millis(0);
         Self {
-            machine: Machine::new(std::sync::Arc::new(identity), ledger, scenario),
+            machine: Machine::new(std::sync::Arc::new(identity), ledger, scenario, tick),
             drawn: 0,
         }
     }
@@ -160,6 +172,13 @@ enum Told {
     Answer(GatewayResult),
     Event(TransactionId),
     Noted(Note),
+}
+
+/// Without the notes: what the outside gets and the disk keeps.
+fn done(outputs: &[Output]) -> Vec<Told> {
+    let told = told(outputs).into_iter();
+    told.filter(|told| !matches!(told, Told::Noted(_)))
+        .collect()
 }
 
 fn told(outputs: &[Output]) -> Vec<Told> {

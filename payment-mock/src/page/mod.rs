@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::desk::{Desk, DeskError};
 use crate::ledger::{CheckoutToken, ReturnUrl};
-use crate::machine::{Press, Pressed};
+use crate::machine::{NoView, Press, Pressed};
 use headers::with_policy;
 
 /// A form of ours is two short fields.
@@ -50,11 +50,12 @@ async fn show(State(desk): State<Desk>, Path(token): Path<String>) -> Response {
         return missing().await;
     };
     match desk.view(token).await {
-        Ok(Some(found)) => {
+        Ok(Ok(found)) => {
             let returns_to = found.return_url.as_ref();
             page(StatusCode::OK, &view::checkout(&found), returns_to)
         }
-        Ok(None) => missing().await,
+        Ok(Err(NoView::UnknownOrder)) => missing().await,
+        Ok(Err(NoView::Unavailable)) => out_of_order(),
         Err(error) => unavailable(error),
     }
 }
@@ -77,6 +78,7 @@ async fn press(
         Ok(Pressed::Paid { return_url }) => see_other(&return_url),
         Ok(Pressed::Back { pay_url }) => see_other(&pay_url),
         Ok(Pressed::UnknownOrder) => missing().await,
+        Ok(Pressed::Unavailable) => out_of_order(),
         Ok(Pressed::WrongForm) => page(StatusCode::FORBIDDEN, &view::wrong_form(), None),
         Err(error) => unavailable(error),
     }
@@ -102,5 +104,9 @@ fn see_other(url: &str) -> Response {
 
 fn unavailable(error: DeskError) -> Response {
     tracing::warn!(%error, "checkout page not served");
+    out_of_order()
+}
+
+fn out_of_order() -> Response {
     page(StatusCode::SERVICE_UNAVAILABLE, &view::unavailable(), None)
 }

@@ -1,121 +1,31 @@
-//! What goes wrong, and when: one pure decision per operation.
+//! What goes wrong, and when: pure decisions over an honest ledger.
 //!
-//! | outcome | the payer presses Pay | the platform then sees |
-//! |---|---|---|
-//! | `paid` | books exactly the order | paid |
-//! | `declined` | is declined, may try again | open, one decline more for each press |
-//! | `never` | reads "try later", nothing is booked | open, until it is closed |
-//! | `late` | reads "being processed" | paying; closed; then paid after the close, with an event |
-//! | `twice` | books two payments | paid, two payments |
-//! | `under`, `over` | books one minor unit less, more | paid, another amount |
-//! | `wrong-payee` | books to another account | paid, another payee |
-//! | `wrong-currency` | books the number in another currency | paid, another currency |
-//! | `no-answer` | books exactly the order | no answer to queries, as [`Silence`] says; then paid |
-//! | `slow-answer` | books exactly the order | every answer about the order comes late |
-//!
-//! An order takes its outcome when it is created: from a word `outcome=NAME` in its description,
+//! Rules ([`Ruleset`]) come first; where none fits, the order's [`Outcome`] decides. An order takes
+//! its outcome when it is created: from a word `outcome=NAME` in its description, else from a rule,
 //! else the default of that moment. An order of one minor unit can't be underpaid, and one of the
 //! largest amount can't be overpaid: these are declined.
 
-use std::fmt;
-use std::str::FromStr;
+mod action;
+mod outcome;
+mod parse;
+mod rule;
+#[cfg(test)]
+mod tests;
+mod text;
+
 use std::time::Duration;
 
-use protocol::id::PayeeId;
-use protocol::money::{Currency, Money};
+use protocol::id::{PlatformId, TransactionId};
+use protocol::message::{CreateOrder, Operation};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Delays;
 
-macro_rules! outcomes {
-    ($($(#[$doc:meta])* $variant:ident = $word:literal),+ $(,)?) => {
-        /// How the payment server treats an order. Text form in kebab case: `wrong-payee`.
-        ///
-        /// ```
-        /// use payment_mock::Outcome;
-        ///
-        /// assert_eq!("wrong-payee".parse(), Ok(Outcome::WrongPayee));
-        /// assert_eq!(Outcome::NoAnswer.to_string(), "no-answer");
-        /// assert_eq!(Outcome::ALL.len(), 11);
-        /// assert!("WrongPayee".parse::<Outcome>().is_err());
-        /// ```
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub enum Outcome { $($(#[$doc])* $variant),+ }
-
-        impl Outcome {
-            /// Every outcome, in the order of the table above.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
-    };
-}
-
-outcomes! {
-    /// Books exactly the order.
-    #[default]
-    Paid = "paid",
-    /// Declines every press.
-    Declined = "declined",
-    /// Takes no money and says "try later".
-    Never = "never",
-    /// Books after the order was closed or its lifetime has passed.
-    Late = "late",
-    /// Books two payments for one press.
-    Twice = "twice",
-    /// Books one minor unit too little.
-    Under = "under",
-    /// Books one minor unit too much.
-    Over = "over",
-    /// Books to another account.
-    WrongPayee = "wrong-payee",
-    /// Books the same number in another currency.
-    WrongCurrency = "wrong-currency",
-    /// Books, then leaves queries without an answer.
-    NoAnswer = "no-answer",
-    /// Answers late.
-    SlowAnswer = "slow-answer",
-}
-
-/// Why a text is no outcome.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no outcome: use one of {list}", list = list())]
-pub struct OutcomeError(String);
-
-impl FromStr for Outcome {
-    type Err = OutcomeError;
-
-    fn from_str(text: &str) -> Result<Self, OutcomeError> {
-        let found = Self::ALL.iter().find(|outcome| outcome.as_str() == text);
-        found
-            .copied()
-            .ok_or_else(|| OutcomeError(text.chars().take(32).collect()))
-    }
-}
-
-impl TryFrom<String> for Outcome {
-    type Error = OutcomeError;
-
-    fn try_from(text: String) -> Result<Self, OutcomeError> {
-        text.parse()
-    }
-}
-
-impl From<Outcome> for String {
-    fn from(outcome: Outcome) -> Self {
-        outcome.as_str().to_owned()
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+pub(crate) use action::{Action, Aftermath, Aspect, Forgery, LineFault};
+pub use outcome::{Outcome, OutcomeError};
+pub(crate) use outcome::{Payment, Transfer};
+pub use rule::{RuleError, Ruleset};
+pub use text::RuleText;
 
 /// For how long `no-answer` leaves queries without an answer, counted from the booking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,164 +36,180 @@ pub enum Silence {
     Forever,
 }
 
-/// What is done with an order, as far as a scenario can interfere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+impl Silence {
+    fn holds(self, call: &Call<'_>) -> bool {
+        let Some(booked_for) = call.booked_for else {
+            return false;
+        };
+        match self {
+            Self::Queries(count) => call.n_since_booking <= count,
+            Self::Lasting(duration) => booked_for < duration,
+            Self::Forever => true,
+        }
+    }
+}
+
+/// What is done, as far as a scenario can interfere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Step {
     Create,
     Query,
     Close,
     Refund,
-    /// The payer presses Pay.
+    Statement,
+    /// An event is sent.
+    Event,
+    /// The payer opens the page.
+    Page,
+    /// The payer presses a button of it.
     Pay,
 }
 
-/// What a decision may depend on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Case<'a> {
-    pub(crate) outcome: Outcome,
-    pub(crate) amount: Money,
-    pub(crate) payee: &'a PayeeId,
-    /// How long ago the first money was booked.
-    pub(crate) booked_for: Option<Duration>,
-}
+impl Step {
+    pub(crate) const ALL: &'static [Self] = &[
+        Self::Create,
+        Self::Query,
+        Self::Close,
+        Self::Refund,
+        Self::Statement,
+        Self::Event,
+        Self::Page,
+        Self::Pay,
+    ];
 
-/// Money to an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Transfer {
-    pub(crate) amount: Money,
-    pub(crate) payee: PayeeId,
-}
-
-/// What the server does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Action {
-    Answer { after: Duration },
-    StaySilent,
-    Book(Vec<Transfer>),
-    BookAfterClose(Transfer),
-    Decline,
-    TryLater,
-}
-
-/// Outcomes with their settings.
-#[derive(Debug, Clone)]
-pub(crate) struct Scenario {
-    pub(crate) default: Outcome,
-    pub(crate) slow_answer: Duration,
-    pub(crate) silence: Silence,
-}
-
-impl Scenario {
-    pub(crate) const fn new(default: Outcome, delays: &Delays) -> Self {
-        Self {
-            default,
-            slow_answer: delays.slow_answer,
-            silence: delays.silence,
+    pub(crate) const fn of(operation: &Operation) -> Self {
+        match operation {
+            Operation::Create(_) => Self::Create,
+            Operation::Query { .. } => Self::Query,
+            Operation::Close { .. } => Self::Close,
+            Operation::Refund(_) => Self::Refund,
+            Operation::Statement { .. } => Self::Statement,
         }
     }
 
-    /// The outcome of a new order.
-    pub(crate) fn outcome_of(&self, description: &str) -> Outcome {
-        description
-            .split_whitespace()
-            .filter_map(|word| word.strip_prefix("outcome="))
-            .find_map(|name| name.parse().ok())
-            .unwrap_or(self.default)
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Query => "query",
+            Self::Close => "close",
+            Self::Refund => "refund",
+            Self::Statement => "statement",
+            Self::Event => "event",
+            Self::Page => "page",
+            Self::Pay => "pay",
+        }
     }
 
-    /// `n` counts this step of this order from 1, and from 1 again once its money is booked.
-    pub(crate) fn decide(&self, step: Step, case: Case<'_>, n: u32) -> Action {
-        match step {
-            Step::Pay => pay(case),
-            Step::Query if self.is_silent(case, n) => Action::StaySilent,
-            Step::Create | Step::Query | Step::Close | Step::Refund => Action::Answer {
-                after: match case.outcome {
-                    Outcome::SlowAnswer => self.slow_answer,
-                    _ => Duration::ZERO,
-                },
+    const fn is_request(self) -> bool {
+        match self {
+            Self::Create | Self::Query | Self::Close | Self::Refund | Self::Statement => true,
+            Self::Event | Self::Page | Self::Pay => false,
+        }
+    }
+}
+
+/// Everything that a decision may depend on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) step: Step,
+    pub(crate) platform: &'a PlatformId,
+    pub(crate) order: Option<TransactionId>,
+    /// What the order is, if there is one.
+    pub(crate) create: Option<&'a CreateOrder>,
+    /// How many calls of this kind this order has seen with this one. Of a statement line: its
+    /// number.
+    pub(crate) n: u64,
+    /// How many requests the server has taken with this one.
+    pub(crate) request: u64,
+    /// Since the server's start.
+    pub(crate) age: Duration,
+    /// The order's outcome, if there is one.
+    pub(crate) outcome: Option<Outcome>,
+    /// How long ago the first money was booked.
+    pub(crate) booked_for: Option<Duration>,
+    /// How many queries since then, with this one.
+    pub(crate) n_since_booking: u32,
+}
+
+impl Call<'_> {
+    fn is_booked_within(&self, duration: Duration) -> bool {
+        self.booked_for.is_some_and(|booked| booked < duration)
+    }
+}
+
+/// How long the slow outcomes take; see [`Delays`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    slow_answer: Duration,
+    silence: Silence,
+    refund_settle: Duration,
+    outage: Duration,
+}
+
+/// What is done about a call, and the rule that says so; none for a named outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Decision {
+    pub(crate) action: Action,
+    pub(crate) rule: Option<String>,
+}
+
+/// Rules and outcomes with their settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Scenario {
+    pub(crate) default: Outcome,
+    pub(crate) rules: Ruleset,
+    settings: Settings,
+}
+
+impl Scenario {
+    pub(crate) const fn new(default: Outcome, rules: Ruleset, delays: &Delays) -> Self {
+        Self {
+            default,
+            rules,
+            settings: Settings {
+                slow_answer: delays.slow_answer,
+                silence: delays.silence,
+                refund_settle: delays.refund_settle,
+                outage: delays.outage,
             },
         }
     }
 
-    fn is_silent(&self, case: Case<'_>, n: u32) -> bool {
-        let (Outcome::NoAnswer, Some(booked_for)) = (case.outcome, case.booked_for) else {
-            return false;
+    /// The outcome of a new order.
+    pub(crate) fn outcome_of(&self, call: &Call<'_>) -> Outcome {
+        let description = call.create.map_or("", |create| create.description.as_str());
+        let named = description
+            .split_whitespace()
+            .filter_map(|word| word.strip_prefix("outcome="))
+            .find_map(|name| name.parse().ok());
+        let by_rule = || match self.rules.first(Aspect::Opening, call) {
+            Some(Decision {
+                action: Action::Outcome(outcome),
+                ..
+            }) => Some(outcome),
+            _ => None,
         };
-        match self.silence {
-            Silence::Queries(count) => n <= count,
-            Silence::Lasting(duration) => booked_for < duration,
-            Silence::Forever => true,
-        }
+        named.or_else(by_rule).unwrap_or(self.default)
+    }
+
+    /// The first rule that fits, else what the order's outcome says.
+    pub(crate) fn decide(&self, aspect: Aspect, call: &Call<'_>) -> Option<Decision> {
+        self.rules.first(aspect, call).or_else(|| {
+            let action = call.outcome?.action(aspect, call, &self.settings)?;
+            Some(Decision { action, rule: None })
+        })
+    }
+
+    /// What befalls a payment that was just booked, and after how long.
+    pub(crate) fn aftermath(&self, call: &Call<'_>) -> Vec<(Aftermath, Duration)> {
+        let by_outcome = call.outcome.and_then(Outcome::aftermath);
+        let by_rule = self.rules.all(Aspect::Aftermath, call);
+        let by_rule = by_rule.filter_map(|action| match action {
+            Action::Befall { aftermath, after } => Some((*aftermath, *after)),
+            _ => None,
+        });
+        let at_once = by_outcome.map(|aftermath| (aftermath, Duration::ZERO));
+        at_once.into_iter().chain(by_rule).collect()
     }
 }
-
-fn pay(case: Case<'_>) -> Action {
-    let exact = || Transfer {
-        amount: case.amount,
-        payee: case.payee.clone(),
-    };
-    match case.outcome {
-        Outcome::Paid | Outcome::NoAnswer | Outcome::SlowAnswer => Action::Book(vec![exact()]),
-        Outcome::Declined => Action::Decline,
-        Outcome::Never => Action::TryLater,
-        Outcome::Late => Action::BookAfterClose(exact()),
-        Outcome::Twice => Action::Book(vec![exact(), exact()]),
-        Outcome::Under => book_or_decline(case, one_less(case.amount)),
-        Outcome::Over => book_or_decline(case, one_more(case.amount)),
-        Outcome::WrongPayee => Action::Book(vec![Transfer {
-            amount: case.amount,
-            payee: another_payee(case.payee),
-        }]),
-        Outcome::WrongCurrency => book_or_decline(case, in_another_currency(case.amount)),
-    }
-}
-
-fn book_or_decline(case: Case<'_>, amount: Option<Money>) -> Action {
-    match amount {
-        Some(amount) => Action::Book(vec![Transfer {
-            amount,
-            payee: case.payee.clone(),
-        }]),
-        None => Action::Decline,
-    }
-}
-
-fn one_less(amount: Money) -> Option<Money> {
-    let less = Money::new(amount.minor() - 1, amount.currency()).ok()?;
-    (!less.is_zero()).then_some(less)
-}
-
-fn one_more(amount: Money) -> Option<Money> {
-    Money::new(amount.minor() + 1, amount.currency()).ok()
-}
-
-fn in_another_currency(amount: Money) -> Option<Money> {
-    let name = if amount.currency().code() == "EUR" {
-        "USD"
-    } else {
-        "EUR"
-    };
-    let currency: Currency = name.parse().ok()?;
-    Money::new(amount.minor(), currency).ok()
-}
-
-/// Two accounts of nobody, so that one of them is always another one.
-fn another_payee(payee: &PayeeId) -> PayeeId {
-    let strangers = ["somebody-else", "nobody"];
-    strangers
-        .iter()
-        .filter_map(|name| name.parse().ok())
-        .find(|stranger| stranger != payee)
-        .unwrap_or_else(|| payee.clone())
-}
-
-fn list() -> String {
-    let names: Vec<&str> = Outcome::ALL
-        .iter()
-        .map(|outcome| outcome.as_str())
-        .collect();
-    names.join(", ")
-}
-
-#[cfg(test)]
-mod tests;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use process::clock::Clock;
 use process::entropy::SystemEntropy;
 use process::health::Health;
 use protocol_client::{Client, Event, Incoming};
@@ -10,10 +9,11 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{CHECK_BROKER, CHECK_LEDGER, RunError};
-use crate::desk::Command;
+use crate::desk::{Command, Settlement};
 use crate::ledger::Entry;
 use crate::machine::{Arrival, Machine, Output, Publication};
 use crate::metrics;
+use crate::own_clock::OwnClock;
 use crate::scenario::Outcome;
 use crate::store::{Store, StoreError};
 use crate::totals::OrderTotals;
@@ -31,15 +31,12 @@ enum Input {
     Timeout,
 }
 
-/// What may happen once the group is on the disk: a reply or an acknowledgement.
-type Settlement = Box<dyn FnOnce() + Send>;
-
 #[derive(Debug)]
 pub(super) struct Driver {
     machine: Machine,
     /// Away while a write is under way.
     store: Option<Store>,
-    clock: Clock,
+    clock: OwnClock,
     entropy: SystemEntropy,
     outcomes: watch::Receiver<Outcome>,
     health: Health,
@@ -57,7 +54,7 @@ impl Driver {
     pub(super) fn new(
         machine: Machine,
         store: Option<Store>,
-        clock: Clock,
+        clock: OwnClock,
         outcomes: watch::Receiver<Outcome>,
         health: Health,
     ) -> Self {
@@ -152,34 +149,7 @@ impl Driver {
 
     fn handle_command(&mut self, command: Command, group: &mut Group) {
         let now = self.clock.now();
-        let (machine, entropy) = (&mut self.machine, &mut self.entropy);
-        let settlement: Settlement = match command {
-            Command::View { checkout, reply } => {
-                let view = machine.handle_view(checkout, now, entropy);
-                Box::new(move || told(reply.send(view).is_ok()))
-            }
-            Command::Press {
-                checkout,
-                form_token,
-                press,
-                reply,
-            } => {
-                let pressed = machine.handle_press(checkout, &form_token, press, now, entropy);
-                Box::new(move || told(reply.send(pressed).is_ok()))
-            }
-            Command::SetOutcome {
-                order,
-                outcome,
-                reply,
-            } => {
-                let known = machine.handle_outcome(order, outcome, now, entropy);
-                Box::new(move || told(reply.send(known).is_ok()))
-            }
-            Command::Totals { reply } => {
-                let totals = machine.totals();
-                Box::new(move || told(reply.send(totals).is_ok()))
-            }
-        };
+        let settlement = command.perform(&mut self.machine, now, &mut self.entropy);
         group.settlements.push(settlement);
     }
 
@@ -241,12 +211,5 @@ async fn publish(client: &Client, publication: Publication) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => metrics::publish_lost(&error),
         Err(error) => metrics::publish_lost(&error),
-    }
-}
-
-/// A page that stopped waiting has had its error already.
-fn told(arrived: bool) {
-    if !arrived {
-        tracing::debug!("nobody waits for the reply any more");
     }
 }

@@ -1,3 +1,5 @@
+mod property;
+
 use std::time::Duration;
 
 use protocol::codec::{Envelope, decode, encode};
@@ -14,7 +16,7 @@ use super::*;
 
 const PLATFORM_SEED: [u8; 32] = [1; 32];
 
-pub(crate) fn at(millis: u64) -> Now {
+fn at(millis: u64) -> Now {
     Now {
         utc: Utc::EPOCH.saturating_add(Duration::from_millis(millis)),
         tick: Tick::from_millis(millis),
@@ -25,11 +27,11 @@ fn platform() -> PlatformId {
     "main".parse().unwrap()
 }
 
-pub(crate) fn order(byte: u8) -> TransactionId {
+fn order(byte: u8) -> TransactionId {
     TransactionId::from_random([byte; 16])
 }
 
-pub(crate) fn setup() -> Setup {
+fn setup() -> Setup {
     let mut setup = Setup::new("mock".parse().unwrap(), [2; 32]);
     let key = SigningKey::from_seed(PLATFORM_SEED).public();
     setup.platforms.insert(platform(), Keyring::of(key));
@@ -39,7 +41,7 @@ pub(crate) fn setup() -> Setup {
 
 /// Randomness of a seed, the same in every run.
 #[derive(Clone)]
-pub(crate) struct Counter(pub(crate) u64);
+struct Counter(u64);
 
 impl Entropy for Counter {
     fn bytes(&mut self) -> [u8; 16] {
@@ -48,7 +50,7 @@ impl Entropy for Counter {
     }
 }
 
-pub(crate) fn ask(server: &mut Server, operation: Operation, now: Now, entropy: &mut Counter) {
+fn ask(server: &mut Server, operation: Operation, now: Now, entropy: &mut Counter) {
     let gateway = "mock".parse().unwrap();
     let request = GatewayRequest {
         aud: Audience::gateway(&gateway),
@@ -64,7 +66,7 @@ pub(crate) fn ask(server: &mut Server, operation: Operation, now: Now, entropy: 
     server.handle_request(&topic, &payload, now, entropy);
 }
 
-pub(crate) fn create(byte: u8) -> Operation {
+fn create(byte: u8) -> Operation {
     Operation::Create(CreateOrder {
         order: order(byte),
         amount: Money::new(450, "CNY".parse().unwrap()).unwrap(),

@@ -38,9 +38,19 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> Page {
 }
 
 pub(crate) async fn post(address: SocketAddr, path: &str, body: &str) -> Page {
+    let kind = "application/x-www-form-urlencoded";
+    send(address, "POST", path, kind, body).await
+}
+
+pub(crate) async fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    kind: &str,
+    body: &str,
+) -> Page {
     let head = format!(
-        "POST {path} HTTP/1.1\r\n{}Content-Type: application/x-www-form-urlencoded\r\n\
-         Content-Length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.1\r\n{}Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
         host(address),
         body.len()
     );

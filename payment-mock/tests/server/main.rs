@@ -6,6 +6,7 @@
     reason = "a test that can't go on says so at the line"
 )]
 
+mod admin;
 mod browser;
 mod pages;
 mod platform;

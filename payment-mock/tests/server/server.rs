@@ -20,6 +20,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Server {
     pub(crate) broker: SocketAddr,
     pub(crate) http: SocketAddr,
+    pub(crate) admin: Option<SocketAddr>,
     pub(crate) handle: Handle,
     pub(crate) public_key: PublicKey,
     shutdown: CancellationToken,
@@ -49,6 +50,7 @@ impl Server {
         let server = Self {
             broker,
             http: mock.http_address(),
+            admin: mock.admin_address(),
             handle: mock.handle(),
             public_key: mock.public_key(),
             running: tokio::spawn(mock.run(shutdown.clone())),

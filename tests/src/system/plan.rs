@@ -305,6 +305,8 @@ impl Plan {
                 late_booking: Duration::from_millis(500),
                 // Beyond the nonce's life: the money is found when nothing may be switched on.
                 silence: Silence::Lasting(Duration::from_secs(14)),
+                refund_settle: Duration::from_millis(700),
+                outage: Duration::from_secs(2),
             },
         }
     }

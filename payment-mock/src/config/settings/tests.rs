@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Settings;
-use crate::config::Delays;
+use crate::config::{Delays, Forgotten, KeyRetention};
 use crate::scenario::{Outcome, Silence};
 
 fn example() -> PathBuf {
@@ -82,6 +82,32 @@ fn silence_counts_queries_or_time() {
 }
 
 #[test]
+fn rules_and_capabilities_come_from_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = changed(
+        folder.path(),
+        "[ledger]",
+        "[ledger]\nkey_retention_ms = 5\nforgotten_key = \"refused\"\norder_after_scan = true",
+    );
+    let text = std::fs::read_to_string(&path).unwrap();
+    let named = text.replacen("[scenario]", "[scenario]\nscenario_file = \"s.toml\"", 1);
+    let admin = named.replacen("[admin]", "[admin]\nlisten = \"[::1]:0\"", 1);
+    std::fs::write(&path, admin).unwrap();
+    let rules = "[[rules]]\nname = \"lag\"\naction = \"stale\"\n";
+    std::fs::write(folder.path().join("s.toml"), rules).unwrap();
+    let config = Settings::load(&path).unwrap().resolve().unwrap();
+    let retention = KeyRetention {
+        lasts: Duration::from_millis(5),
+        afterwards: Forgotten::Refused,
+    };
+    assert_eq!(config.capabilities.key_retention, Some(retention));
+    assert!(config.capabilities.order_after_scan);
+    assert_eq!(config.admin, Some("[::1]:0".parse().unwrap()));
+    let names: Vec<_> = config.rules.texts().map(|rule| &rule.name).collect();
+    assert_eq!(names, ["lag"]);
+}
+
+#[test]
 fn each_mistake_is_named_with_its_field() {
     let rows = [
         ("gateway = \"mock\"", "gatewy = \"mock\"", "gatewy"),
@@ -110,6 +136,27 @@ fn each_mistake_is_named_with_its_field() {
             "public_keys = [",
             "public_keys = [\"short\", ",
             "platforms[0].public_keys",
+        ),
+        (
+            "[admin]",
+            "[admin]\nlisten = \"0.0.0.0:8091\"",
+            "admin.listen: 0.0.0.0:8091 can be reached by others; use 127.0.0.1",
+        ),
+        ("[admin]", "[admin]\nport = 1", "admin"),
+        (
+            "[scenario]",
+            "[scenario]\nscenario_file = \"missing.toml\"",
+            "scenario.scenario_file: ",
+        ),
+        (
+            "[scenario]",
+            "[scenario]\nscenario_file = \"payment-mock.toml\"",
+            "unknown field `admin`, expected `seed` or `rules`",
+        ),
+        (
+            "[ledger]",
+            "[ledger]\nforgotten_key = \"maybe\"",
+            "ledger.forgotten_key",
         ),
         ("[http]", "[http]\npublic_url = \"pay\"", "http.public_url"),
         ("[http]", "[http]\nlisten = \"0.0.0.0:8090\"", "http.listen"),

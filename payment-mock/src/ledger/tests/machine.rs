@@ -25,7 +25,7 @@ fn status(ledger: &Ledger, byte: u8) -> OrderStatus {
 #[test]
 fn creating_records_the_order_and_its_lifetime() {
     let mut ledger = ledger();
-    let answer = ledger.handle_create(&platform(), create(1), opening(1), at(5));
+    let answer = ledger.handle_create(&platform(), create(1), opening(1), false, at(5));
     assert_eq!(answer, Ok(()));
     assert_eq!(
         outputs(&mut ledger),
@@ -47,7 +47,7 @@ fn creating_records_the_order_and_its_lifetime() {
 fn the_same_create_again_keeps_the_first_order_and_its_page() {
     let mut ledger = ledger();
     created(&mut ledger, 1);
-    let again = ledger.handle_create(&platform(), create(1), opening(9), at(50));
+    let again = ledger.handle_create(&platform(), create(1), opening(9), false, at(50));
     assert_eq!(again, Ok(()));
     assert_eq!(outputs(&mut ledger), []);
     let order = ledger.order(order(1)).unwrap();
@@ -69,7 +69,7 @@ fn an_order_number_with_other_content_is_refused() {
         created(&mut ledger, 1);
         let mut differing = create(1);
         change(&mut differing);
-        let answer = ledger.handle_create(&platform(), differing, opening(1), at(1));
+        let answer = ledger.handle_create(&platform(), differing, opening(1), false, at(1));
         let refused = CreateRefusal::Named(GatewayRefusal::OrderDiffers);
         assert_eq!(answer, Err(refused));
         assert_eq!(outputs(&mut ledger), []);
@@ -102,7 +102,7 @@ fn orders_outside_the_rules_are_refused_by_name() {
         let mut ledger = ledger();
         let mut wrong = create(1);
         change(&mut wrong);
-        let answer = ledger.handle_create(&platform(), wrong, opening(1), at(0));
+        let answer = ledger.handle_create(&platform(), wrong, opening(1), false, at(0));
         assert_eq!(answer, Err(CreateRefusal::Named(refusal)));
         assert_eq!(outputs(&mut ledger), []);
         assert_eq!(ledger.poll_timeout(), None);
@@ -120,9 +120,15 @@ fn an_order_does_not_exist_for_another_platform() {
         ledger.handle_close(&stranger, order(1), at(1)).err(),
         not_found
     );
-    let refunded = ledger.handle_refund(&stranger, &refund(1, 1, 1), at(1));
+    let refunded = ledger.handle_refund(
+        &stranger,
+        &refund(1, 1, 1),
+        RefundCourse::SUCCEEDS,
+        false,
+        at(1),
+    );
     assert_eq!(refunded.err(), not_found);
-    let taken = ledger.handle_create(&stranger, create(1), opening(1), at(1));
+    let taken = ledger.handle_create(&stranger, create(1), opening(1), false, at(1));
     let differs = CreateRefusal::Named(GatewayRefusal::OrderDiffers);
     assert_eq!(taken, Err(differs));
     assert_eq!(ledger.statements().page(&stranger, 0, 10).lines, []);
@@ -271,7 +277,13 @@ fn a_decline_is_counted_and_told_and_leaves_the_order_open() {
 fn a_refund_is_booked_once_for_each_id() {
     let mut ledger = ledger();
     paid(&mut ledger, 1);
-    let first = ledger.handle_refund(&platform(), &refund(7, 1, 450), at(5));
+    let first = ledger.handle_refund(
+        &platform(),
+        &refund(7, 1, 450),
+        RefundCourse::SUCCEEDS,
+        false,
+        at(5),
+    );
     let recorded = Entry::Refunded {
         platform: platform(),
         refund: refund(7, 1, 450),
@@ -281,12 +293,30 @@ fn a_refund_is_booked_once_for_each_id() {
         outputs(&mut ledger),
         [Output::Record(recorded), changed(1, 5)]
     );
-    let again = ledger.handle_refund(&platform(), &refund(7, 1, 450), at(6));
+    let again = ledger.handle_refund(
+        &platform(),
+        &refund(7, 1, 450),
+        RefundCourse::SUCCEEDS,
+        false,
+        at(6),
+    );
     assert_eq!(first, again);
     assert_eq!(outputs(&mut ledger), []);
-    let other = ledger.handle_refund(&platform(), &refund(7, 1, 449), at(7));
+    let other = ledger.handle_refund(
+        &platform(),
+        &refund(7, 1, 449),
+        RefundCourse::SUCCEEDS,
+        false,
+        at(7),
+    );
     assert_eq!(other, Err(GatewayRefusal::RefundDiffers));
-    let more = ledger.handle_refund(&platform(), &refund(8, 1, 1), at(8));
+    let more = ledger.handle_refund(
+        &platform(),
+        &refund(8, 1, 1),
+        RefundCourse::SUCCEEDS,
+        false,
+        at(8),
+    );
     assert_eq!(more, Err(GatewayRefusal::RefundExceedsPayment));
     assert_eq!(outputs(&mut ledger), []);
 }
@@ -316,7 +346,13 @@ fn refunds_outside_the_rules_are_refused_by_name() {
     for (refund, millis, refusal) in rows {
         let mut ledger = ledger();
         paid(&mut ledger, 1);
-        let answer = ledger.handle_refund(&platform(), &refund, at(millis));
+        let answer = ledger.handle_refund(
+            &platform(),
+            &refund,
+            RefundCourse::SUCCEEDS,
+            false,
+            at(millis),
+        );
         assert_eq!(answer, Err(refusal));
         assert_eq!(outputs(&mut ledger), []);
     }
@@ -328,7 +364,13 @@ fn the_statement_lists_every_movement_in_order_by_pages() {
     paid(&mut ledger, 1);
     paid(&mut ledger, 2);
     ledger
-        .handle_refund(&platform(), &refund(7, 1, 50), at(5))
+        .handle_refund(
+            &platform(),
+            &refund(7, 1, 50),
+            RefundCourse::SUCCEEDS,
+            false,
+            at(5),
+        )
         .unwrap();
     let first = ledger.statements().page(&platform(), 0, 2);
     assert_eq!((first.lines.len(), first.next, first.more), (2, 2, true));
@@ -348,14 +390,20 @@ fn the_statement_lists_every_movement_in_order_by_pages() {
 fn a_restored_ledger_answers_alike_and_counts_lifetimes_anew() {
     let mut ledger = ledger();
     ledger
-        .handle_create(&platform(), create(1), opening(1), at(0))
+        .handle_create(&platform(), create(1), opening(1), false, at(0))
         .unwrap();
     ledger
-        .handle_create(&platform(), create(2), opening(2), at(0))
+        .handle_create(&platform(), create(2), opening(2), false, at(0))
         .unwrap();
     ledger.handle_payment(order(2), booking(2), at(1));
     ledger
-        .handle_refund(&platform(), &refund(7, 2, 50), at(2))
+        .handle_refund(
+            &platform(),
+            &refund(7, 2, 50),
+            RefundCourse::SUCCEEDS,
+            false,
+            at(2),
+        )
         .unwrap();
     let mut restored = super::ledger();
     let restart = at(1_000_000_000);
@@ -374,7 +422,13 @@ fn a_restored_ledger_answers_alike_and_counts_lifetimes_anew() {
     assert_eq!(page(&restored), page(&ledger));
     let lifetime = Duration::from_millis(LIFETIME_MS);
     assert_eq!(restored.poll_timeout(), Some(restart.tick + lifetime));
-    let again = restored.handle_refund(&platform(), &refund(7, 2, 50), restart);
+    let again = restored.handle_refund(
+        &platform(),
+        &refund(7, 2, 50),
+        RefundCourse::SUCCEEDS,
+        false,
+        restart,
+    );
     assert!(again.is_ok());
     assert_eq!(outputs(&mut restored), []);
 }

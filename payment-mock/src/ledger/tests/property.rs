@@ -117,9 +117,9 @@ impl Run {
     fn create(&mut self, number: u8, minor: i64) {
         let mut content = create(number);
         content.amount = money(minor);
-        let answer = self
-            .ledger
-            .handle_create(&platform(), content, opening(number), at(self.now));
+        let answer =
+            self.ledger
+                .handle_create(&platform(), content, opening(number), false, at(self.now));
         let first = *self.creates.entry(number).or_insert(minor);
         let differs = CreateRefusal::Named(GatewayRefusal::OrderDiffers);
         let expected = if first == minor { Ok(()) } else { Err(differs) };
@@ -138,7 +138,13 @@ impl Run {
             payment,
             ..refund(id, number, minor)
         };
-        let answer = self.ledger.handle_refund(&platform(), &asked, at(self.now));
+        let answer = self.ledger.handle_refund(
+            &platform(),
+            &asked,
+            RefundCourse::SUCCEEDS,
+            false,
+            at(self.now),
+        );
         match self.refunds.get(&id) {
             Some(known) if *known == asked => assert!(answer.is_ok()),
             Some(_) => assert_eq!(answer, Err(GatewayRefusal::RefundDiffers)),

@@ -6,7 +6,7 @@ use protocol::message::{
 use super::*;
 use crate::machine::Press;
 
-fn query(byte: u8) -> Operation {
+pub(super) fn query(byte: u8) -> Operation {
     Operation::Query { order: order(byte) }
 }
 
@@ -15,7 +15,7 @@ fn refused(refusal: GatewayRefusal) -> Vec<GatewayResult> {
 }
 
 impl Bench {
-    fn pay(&mut self, byte: u8, now: Now) -> Vec<Output> {
+    pub(super) fn pay(&mut self, byte: u8, now: Now) -> Vec<Output> {
         let found = self.machine.ledger.order(order(byte)).unwrap();
         let (checkout, form) = (found.opening.checkout, found.form_token());
         self.call(|machine, mut entropy| {
@@ -198,12 +198,20 @@ fn silence_ends_after_the_queries_it_was_set_to() {
     bench.ask(Operation::Create(create(1)), at(0));
     assert_eq!(view(&bench.ask(query(1), at(1))).status, OrderStatus::Open);
     bench.pay(1, at(2));
-    let silent = Note::AnswerWithheld {
-        operation: "query",
-        reason: "silence",
-    };
+    let silent = [
+        Note::Interfered {
+            step: "query",
+            action: "drop_answer",
+            rule: None,
+        },
+        Note::AnswerWithheld {
+            operation: "query",
+            reason: "silence",
+        },
+    ];
     for _ in 0..2 {
-        assert_eq!(bench.ask(query(1), at(3)), [Output::Noted(silent.clone())]);
+        let expected = silent.clone().map(Output::Noted);
+        assert_eq!(bench.ask(query(1), at(3)), expected);
     }
     assert_eq!(view(&bench.ask(query(1), at(4))).status, OrderStatus::Paid);
 }
