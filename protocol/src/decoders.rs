@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken promise panics")]
 
+mod evidence;
+
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
@@ -31,6 +33,8 @@ use crate::signed::{
 };
 use crate::time::Utc;
 use crate::topic::{Filter, TOPIC_LENGTH_MAX, TerminalName, Topic};
+
+pub use evidence::{published_keys, receipt, receipt_file};
 
 /// The platform of the published vectors.
 const PLATFORM_SEED: [u8; 32] = [0x11; 32];
@@ -319,6 +323,21 @@ mod tests {
     #[test]
     fn compact_serializations() {
         check("jws", super::jws);
+    }
+
+    #[test]
+    fn receipt_files() {
+        check("receipt_file", super::receipt_file);
+    }
+
+    #[test]
+    fn receipts() {
+        check("receipt", super::receipt);
+    }
+
+    #[test]
+    fn published_keys() {
+        check("published_keys", super::published_keys);
     }
 
     #[test]
