@@ -437,4 +437,4 @@ fn boot(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -118,11 +118,12 @@ pub(super) fn find(half: &[u8], generation: u64, offset: usize) -> Option<Found<
         let bytes = half.get(offset + at..offset + at + 4)?;
         Some(u32::from_le_bytes(bytes.try_into().ok()?))
     };
-    let (length, synced, crc) = (number(0)?, number(4)?, number(8)?);
+    let length = number(0)?;
     let size = usize::try_from(length).ok()?;
     if !(1..=RECORD_SIZE_MAX).contains(&size) {
         return None;
     }
+    let (synced, crc) = (number(4)?, number(8)?);
     let payload = half.get(offset + PREFIX_SIZE..offset + PREFIX_SIZE + size)?;
     let expected = checksum(
         generation,

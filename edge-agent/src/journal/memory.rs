@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::File;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Disk {
     written: Vec<u8>,
     synced: Vec<u8>,
@@ -13,8 +13,12 @@ struct Disk {
     waiting: Vec<(usize, Vec<u8>)>,
     syncs: usize,
     sync_fails_at: Option<usize>,
+    writes: usize,
+    write_fails_at: Option<usize>,
     write_max: Option<usize>,
     writes_fail: bool,
+    /// Every second call is interrupted by a signal.
+    interrupts: bool,
 }
 
 /// Clones share the disk.
@@ -57,6 +61,32 @@ impl MemoryFile {
         self.disk().write_max = Some(bytes);
     }
 
+    /// The `n`-th write from now finds the disk full, counted from 0.
+    pub(crate) fn fail_write(&self, n: usize) {
+        let mut disk = self.disk();
+        disk.write_fails_at = Some(disk.writes + n);
+    }
+
+    pub(crate) fn interrupt_writes(&self) {
+        self.disk().interrupts = true;
+    }
+
+    /// Syncs and writes so far.
+    pub(crate) fn calls(&self) -> (usize, usize) {
+        let disk = self.disk();
+        (disk.syncs, disk.writes)
+    }
+
+    /// Writes that a power cut could lose.
+    pub(crate) fn unsynced_count(&self) -> usize {
+        self.disk().waiting.len()
+    }
+
+    /// Another disk in the same state.
+    pub(crate) fn fork(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.disk().clone())))
+    }
+
     pub(crate) fn fail_writes(&self) {
         self.disk().writes_fail = true;
     }
@@ -78,7 +108,12 @@ impl File for MemoryFile {
 
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let mut disk = self.disk();
-        if disk.writes_fail {
+        let number = disk.writes;
+        disk.writes += 1;
+        if disk.interrupts && number.is_multiple_of(2) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        if disk.writes_fail || disk.write_fails_at == Some(number) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let length = bytes.len().min(disk.write_max.unwrap_or(usize::MAX));
@@ -92,11 +127,14 @@ impl File for MemoryFile {
         let mut disk = self.disk();
         let fails = disk.sync_fails_at == Some(disk.syncs);
         disk.syncs += 1;
-        disk.waiting.clear();
+        let waiting = std::mem::take(&mut disk.waiting);
         if fails {
+            // The pages count as clean from now on: no later sync writes them.
             return Err(io::Error::other("injected"));
         }
-        disk.synced = disk.written.clone();
+        for (offset, bytes) in waiting {
+            put(&mut disk.synced, offset, &bytes);
+        }
         Ok(())
     }
 

@@ -148,6 +148,12 @@ impl<F: File> Journal<F> {
         self.half_size.saturating_sub(self.end)
     }
 
+    /// The same journal on another file that holds the same.
+    #[cfg(test)]
+    pub(crate) fn fork(&self, file: F) -> Self {
+        Self { file, ..*self }
+    }
+
     fn create(mut file: F, size: u64, id: JournalId) -> Result<(Self, Opened), JournalError> {
         let half_size = half_size(size)?;
         // Zeros are written, not only reserved: an append must never want a block of a full disk.

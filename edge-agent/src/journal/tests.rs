@@ -143,6 +143,16 @@ fn short_writes_are_carried_on() {
 }
 
 #[test]
+fn interrupted_writes_are_made_again() {
+    let (file, mut journal) = fresh();
+    file.interrupt_writes();
+    file.limit_writes(7);
+    journal.append(&records(1..6), Durability::Sealed).unwrap();
+    journal.rewrite(&records(2..9)).unwrap();
+    assert_eq!(open(&file).1.records, records(2..9));
+}
+
+#[test]
 fn a_first_start_cut_short_is_begun_again() {
     for length in [1, 100, 70_000, 524_288] {
         let (_, opened) = open(&MemoryFile::of(vec![0; length]));

@@ -20,6 +20,7 @@ struct Bench {
     pins: Vec<TransactionId>,
     pay_pages: Vec<Option<String>>,
     safe_states: usize,
+    offs: usize,
 }
 
 fn setup(stepwise: bool) -> Setup {
@@ -66,6 +67,7 @@ impl Bench {
             pins: vec![],
             pay_pages: vec![],
             safe_states: 0,
+            offs: 0,
         };
         bench.connect();
         bench.deliver(Down::Config, signed(&site_config(1)));
@@ -87,7 +89,7 @@ impl Bench {
                 }
                 Output::Acknowledge(delivery) => self.acknowledged.push(delivery),
                 Output::Switch { transaction, .. } => self.pins.push(transaction),
-                Output::SwitchOff { .. } => {}
+                Output::SwitchOff { .. } => self.offs += 1,
                 Output::PayPage { pay_url, .. } => self.pay_pages.push(pay_url),
             }
         }
@@ -272,6 +274,97 @@ fn after_a_failed_sync_the_terminal_is_silent_until_the_journal_is_opened_anew()
     assert_eq!(bench.safe_states, 1, "devices are left alone");
     bench.permit(&request);
     assert_eq!(bench.pins, [], "nonces of before are dead");
+}
+
+/// Whether the next phone is invited although records can't be read.
+pub(crate) fn sells_on_a_damaged_journal(rules: &'static dyn Rules) -> bool {
+    let mut bench = Bench::new(Setup {
+        rules,
+        ..setup(false)
+    });
+    bench.call(|terminal, now, entropy| terminal.damage_journal(0, now, entropy));
+    bench.connect();
+    bench.timeout();
+    bench.terminal.is_free(at(0))
+}
+
+/// Whether a device moves on an intent that is not on the disk.
+pub(crate) fn believes_a_failed_sync(rules: &'static dyn Rules) -> bool {
+    let mut bench = Bench::new(Setup {
+        rules,
+        ..setup(false)
+    });
+    let (_, request) = bench.paying();
+    bench.terminal.fail_next_sync(0);
+    bench.permit(&request);
+    !bench.pins.is_empty()
+}
+
+#[test]
+fn a_start_brings_devices_to_rest_then_settles_its_journal_and_only_then_says_hello() {
+    let mut bench = Bench::new(setup(true));
+    bench.finish_writes();
+    let (_, request) = bench.paying();
+    bench.permit(&request);
+    bench.finish_writes();
+    assert_eq!(bench.pins, [request.transaction]);
+    let (sent, rested) = (bench.sent.len(), bench.safe_states);
+    bench.call(|terminal, now, entropy| terminal.power_cut(0, now, entropy));
+    assert_eq!((bench.safe_states, bench.sent.len()), (rested + 1, sent));
+    bench.connect();
+    assert_eq!(bench.terminal.writes_waiting(), 1, "the uncertain result");
+    assert_eq!(
+        bench.sent.len(),
+        sent,
+        "nothing is said before it is on the disk"
+    );
+    bench.call(Terminal::complete_write);
+    let said: Vec<_> = bench.sent[sent..].iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(said, [Up::Hello, Up::Health, Up::Linkage]);
+    let reason = UncertainReason::IntentWithoutDone;
+    assert_eq!(bench.outcomes(), [LinkageOutcome::Uncertain { reason }]);
+    let hello: Hello = decode(&bench.sent[sent].1).unwrap().body;
+    assert_eq!(
+        hello.open,
+        [request.transaction],
+        "the platform can ask at once"
+    );
+}
+
+#[test]
+fn hello_of_a_connection_that_is_gone_is_not_said() {
+    let mut bench = Bench::new(setup(true));
+    bench.finish_writes();
+    let (_, request) = bench.paying();
+    bench.permit(&request);
+    bench.finish_writes();
+    bench.call(|terminal, now, entropy| terminal.power_cut(0, now, entropy));
+    let sent = bench.sent.len();
+    bench.connect();
+    bench.terminal.handle_disconnected();
+    bench.finish_writes();
+    assert_eq!(bench.sent.len(), sent);
+    bench.connect();
+    let said: Vec<_> = bench.sent[sent..].iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(said, [Up::Hello, Up::Health, Up::Linkage]);
+}
+
+#[test]
+fn a_run_goes_on_while_the_journal_is_opened_anew_and_no_off_cuts_it() {
+    let mut bench = Bench::new(setup(false));
+    let (_, first) = bench.paying();
+    bench.permit(&first);
+    bench.terminal.fail_next_sync(0);
+    bench.call(|terminal, now, entropy| {
+        terminal.switched(first.transaction, vec![], now, entropy);
+    });
+    bench.now = 5_000;
+    bench.timeout();
+    assert!(bench.terminal.is_serving());
+    let (_, second) = bench.paying();
+    let off = LinkageCommand::Off(signed(&off(&second, OffReason::Expired)));
+    bench.deliver(Down::Linkage, off);
+    assert_eq!((bench.safe_states, bench.offs), (1, 0));
 }
 
 #[test]

@@ -104,6 +104,75 @@ fn a_settlement_of_what_acts_is_not_believed() {
 }
 
 #[test]
+fn an_answer_waits_for_its_tombstone_also_while_a_config_is_being_kept() {
+    let mut world = World::ready();
+    let config = Envelope::new(
+        MessageId::from_random([9; 16]),
+        Utc::EPOCH,
+        signed(&site_config(2)),
+    );
+    let inquiry = Inquiry {
+        aud: ours(),
+        transaction: TransactionId::from_random([3; 16]),
+        nonce: Nonce::from_random([4; 16]),
+        journal: world.journal_id,
+        asked_at: Utc::EPOCH,
+    };
+    let inquiry = Envelope::new(
+        MessageId::from_random([8; 16]),
+        Utc::EPOCH,
+        signed(&inquiry),
+    );
+    let payloads = [
+        (Down::Inquiry, encode(&inquiry).unwrap()),
+        (Down::Config, encode(&config).unwrap()),
+        (Down::Inquiry, encode(&inquiry).unwrap()),
+    ];
+    for (delivery, (kind, payload)) in (50..).zip(&payloads) {
+        let inbound = Inbound {
+            delivery,
+            kind: *kind,
+            payload,
+            retained: false,
+        };
+        world
+            .terminal
+            .handle_delivery(inbound, world.now, &mut world.entropy);
+    }
+    // The config's file is written first, whatever the journal does.
+    let mut words = Vec::new();
+    let mut ticket = None;
+    while let Some(output) = world.terminal.poll_output() {
+        words.push(word(&output));
+        match output {
+            Output::StoreConfig { .. } => world
+                .terminal
+                .handle_config_stored(world.now, &mut world.entropy),
+            Output::Journal {
+                ticket: waiting, ..
+            } => ticket = Some(waiting),
+            _ => {}
+        }
+    }
+    let before = [
+        "note Inquired finding: \"tombstone\"",
+        "sync tombstone",
+        "store config",
+        "note Inquired finding: \"tombstone\"",
+        "note ConfigApplied serial: 2",
+        "send config",
+    ];
+    assert_eq!(words, before);
+    world
+        .terminal
+        .handle_written(ticket.unwrap(), world.now, &mut world.entropy);
+    assert_eq!(
+        world.drain(),
+        ["send answer", "ack", "send answer", "ack", "ack"]
+    );
+}
+
+#[test]
 fn a_foreign_inquiry_gets_no_answer() {
     let mut world = World::ready();
     let inquiry = Inquiry {

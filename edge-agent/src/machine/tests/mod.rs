@@ -1,6 +1,8 @@
 //! A terminal on a journal in memory, with a platform that signs whatever a test wants.
 
 mod crash;
+mod faulty_disk;
+mod guards;
 mod inquiries;
 mod journal_trouble;
 mod leases;
@@ -30,7 +32,7 @@ use super::view::View;
 use super::{Inbound, Output, Recovered, Setup, Terminal};
 use crate::journal::memory::MemoryFile;
 use crate::journal::{JOURNAL_SIZE_MIN, Journal, Opened};
-use crate::rules::Sound;
+use crate::rules::{Rules, Sound};
 use paper::*;
 use words::word;
 
@@ -55,10 +57,15 @@ pub(super) struct World {
     entropy: Counter,
     next_delivery: u64,
     config: Option<Jws<SiteConfig>>,
+    rules: &'static dyn Rules,
     /// Everything that was sent.
     pub(super) sent: Vec<Body>,
     /// Every ON that was ever asked for.
     pub(super) switched: Vec<TransactionId>,
+    /// Until when each of them was allowed.
+    pub(super) deadlines: Vec<Tick>,
+    /// A write or a sync failed, and the journal was not opened anew.
+    pub(super) has_failed: bool,
     /// Stop before the output of this number, as a power cut would.
     pub(super) power_cut_at: Option<usize>,
     pub(super) outputs_seen: usize,
@@ -71,7 +78,7 @@ pub(super) struct Sale {
     pub(super) request: OrderRequest,
 }
 
-fn setup() -> Setup {
+fn setup(rules: &'static dyn Rules) -> Setup {
     let on_max = Duration::from_secs(60);
     let devices = ["gate", "light"].map(|device| (device.parse().unwrap(), on_max));
     Setup {
@@ -83,19 +90,23 @@ fn setup() -> Setup {
         page_url: "http://10.0.0.1".to_owned(),
         devices: BTreeMap::from(devices),
         limits: Limits::default(),
-        rules: &Sound,
+        rules,
     }
 }
 
 impl World {
     /// Just started, without config or connection.
     pub(super) fn new() -> Self {
-        Self::on(MemoryFile::default(), 0, None)
+        Self::on(MemoryFile::default(), 0, None, &Sound)
     }
 
     /// Connected, configured, devices well.
     pub(super) fn ready() -> Self {
-        let mut world = Self::new();
+        Self::under(&Sound)
+    }
+
+    pub(super) fn under(rules: &'static dyn Rules) -> Self {
+        let mut world = Self::on(MemoryFile::default(), 0, None, rules);
         world.drain();
         world.connect();
         world.deliver(Down::Config, signed(&site_config(1)));
@@ -103,14 +114,19 @@ impl World {
         world
     }
 
-    fn on(file: MemoryFile, millis: u64, config: Option<Jws<SiteConfig>>) -> Self {
+    fn on(
+        file: MemoryFile,
+        millis: u64,
+        config: Option<Jws<SiteConfig>>,
+        rules: &'static dyn Rules,
+    ) -> Self {
         let fresh = JournalId::from_random([7; 16]);
         let (journal, opened) = Journal::open(file.clone(), JOURNAL_SIZE_MIN, fresh).unwrap();
         let now = at(millis);
         let mut entropy = Counter(millis << 20);
         let recovered = recovered(&opened, config.clone());
         Self {
-            terminal: Terminal::new(setup(), &recovered, now, &mut entropy),
+            terminal: Terminal::new(setup(rules), &recovered, now, &mut entropy),
             file,
             journal,
             journal_id: opened.id,
@@ -118,8 +134,11 @@ impl World {
             entropy,
             next_delivery: 0,
             config,
+            rules,
             sent: Vec::new(),
             switched: Vec::new(),
+            deadlines: Vec::new(),
+            has_failed: false,
             power_cut_at: None,
             outputs_seen: 0,
         }
@@ -128,12 +147,47 @@ impl World {
     /// Power comes back a second later; of the unsynced writes those stay that `kept` names.
     pub(super) fn reboot(&self, kept: impl Fn(usize) -> bool) -> Self {
         let file = self.file.after_power_cut(kept);
-        let mut world = Self::on(file, self.now.tick.as_millis() + 1_000, self.config.clone());
+        let millis = self.now.tick.as_millis() + 1_000;
+        let mut world = Self::on(file, millis, self.config.clone(), self.rules);
         world.switched.clone_from(&self.switched);
         world.drain();
         world.connect();
         world.probe(DeviceState::Off);
         world
+    }
+
+    /// The same world, to go another way.
+    pub(super) fn fork(&self) -> Self {
+        let file = self.file.fork();
+        Self {
+            terminal: self.terminal.clone(),
+            journal: self.journal.fork(file.clone()),
+            file,
+            entropy: Counter(self.entropy.0),
+            config: self.config.clone(),
+            sent: self.sent.clone(),
+            switched: self.switched.clone(),
+            deadlines: self.deadlines.clone(),
+            ..*self
+        }
+    }
+
+    /// Opens a journal that failed anew, as the shell does; false if it fails again.
+    pub(super) fn reopen(&mut self) -> bool {
+        let fresh = JournalId::from_random([8; 16]);
+        let opened = Journal::open(self.file.clone(), JOURNAL_SIZE_MIN, fresh);
+        let Ok((journal, opened)) = opened else {
+            return false;
+        };
+        self.journal = journal;
+        let recovered = recovered(&opened, self.config.clone());
+        let setup = setup(self.rules);
+        let terminal = Terminal::new(setup, &recovered, self.now, &mut self.entropy);
+        let before = std::mem::replace(&mut self.terminal, terminal);
+        self.terminal.inherit(&before);
+        self.has_failed = false;
+        self.connect();
+        !self.has_failed
     }
 
     pub(super) fn connect(&mut self) -> Vec<String> {
@@ -375,12 +429,13 @@ impl World {
                 ticket,
                 records,
                 durability,
-            } => match self.journal.append(&encoded(&records), durability) {
+            } if !self.has_failed => match self.journal.append(&encoded(&records), durability) {
                 Ok(()) => self
                     .terminal
                     .handle_written(ticket, self.now, &mut self.entropy),
                 Err(_) => self.fail(),
             },
+            Output::Journal { .. } => {}
             Output::Compact { records } => {
                 if self.journal.rewrite(&encoded(&records)).is_err() {
                     self.fail();
@@ -395,7 +450,14 @@ impl World {
                 message.encode().unwrap();
                 self.sent.push(message.body);
             }
-            Output::Switch { transaction, .. } => self.switched.push(transaction),
+            Output::Switch {
+                transaction,
+                not_after,
+                ..
+            } => {
+                self.switched.push(transaction);
+                self.deadlines.push(not_after);
+            }
             Output::Acknowledge(_)
             | Output::SwitchOff { .. }
             | Output::Probe
@@ -405,6 +467,7 @@ impl World {
     }
 
     fn fail(&mut self) {
+        self.has_failed = true;
         self.terminal
             .handle_journal_failed(self.now, &mut self.entropy);
     }

@@ -169,6 +169,48 @@ fn only_a_newer_config_for_what_is_attached_replaces_the_one_in_force() {
 }
 
 #[test]
+fn configs_are_kept_one_at_a_time_and_only_the_newest_of_those_that_wait() {
+    let mut world = World::ready();
+    let mut stored = Vec::new();
+    for serial in 2..6 {
+        let id = MessageId::from_random([9; 16]);
+        let payload = encode(&Envelope::new(id, Utc::EPOCH, signed(&site_config(serial)))).unwrap();
+        let inbound = Inbound {
+            delivery: serial,
+            kind: Down::Config,
+            payload: &payload,
+            retained: false,
+        };
+        world
+            .terminal
+            .handle_delivery(inbound, world.now, &mut world.entropy);
+        while let Some(output) = world.terminal.poll_output() {
+            stored.push(word(&output));
+        }
+    }
+    assert_eq!(
+        stored,
+        ["store config", "ack", "ack"],
+        "serials 3 and 4 are replaced"
+    );
+    world
+        .terminal
+        .handle_config_stored(world.now, &mut world.entropy);
+    assert_eq!(
+        world.drain(),
+        [
+            "note ConfigApplied serial: 2",
+            "send config",
+            "ack",
+            "store config",
+            "note ConfigApplied serial: 5",
+            "send config",
+            "ack",
+        ]
+    );
+}
+
+#[test]
 fn the_cached_config_serves_after_a_start() {
     let world = World::ready();
     let mut world = world.reboot(|_| false);
