@@ -1,27 +1,21 @@
 //! The command line.
 
+mod act;
+mod call;
 pub(crate) mod evidence;
+mod examples;
+mod once;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use platform::config::Overrides;
-use protocol::id::Pseudonym;
+use protocol::id::{Pseudonym, TransactionId};
+use protocol::signed::KeyId;
+use protocol::topic::TerminalName;
 
-const EXAMPLES: &str = "\
-First start on one machine:
-  paylatch-platform --config platform.toml keys init      make the key and missing passwords
-  paylatch-platform --config platform.toml check-config   say what is wrong, if anything
-  paylatch-platform --config platform.toml run            serve until Ctrl-C
-
-Then look at it:
-  curl -H \"Authorization: Bearer $(cat data/api-token)\" http://127.0.0.1:7080/api/v1/transactions
-  curl http://127.0.0.1:7080/readyz
-  curl http://127.0.0.1:7080/metrics
-
-Every field of the configuration can be set by a variable: PAYLATCH__API__LISTEN=127.0.0.1:8080.
-PAYLATCH_LOG=debug shows more. Exit codes: 0 ended on request, 69 a port or the store is in use,
-70 a defect, 78 the configuration is wrong.";
+use examples::{BACKUP, EXAMPLES, EXPORT, HAND, HOLD, KEYS};
+pub(crate) use once::once;
 
 /// Prices, asks the payment server, decides, and alone lets a terminal's device be switched on.
 ///
@@ -72,6 +66,81 @@ pub(crate) enum Command {
     /// together. Works offline, and needs no configuration if the keys are given.
     #[command(after_help = evidence::EXAMPLES)]
     VerifyReceipt(evidence::VerifyReceipt),
+    /// Copies the store into a new folder, with a manifest that restore checks. The platform may
+    /// run meanwhile. Keys, passwords and the token are not in it; who payers are is.
+    #[command(after_help = BACKUP)]
+    Backup {
+        /// A folder that is not there yet.
+        folder: PathBuf,
+    },
+    /// Makes a backup the store, under a new store epoch. Stop the platform first. What was there
+    /// stays in a folder beside it.
+    #[command(after_help = BACKUP)]
+    Restore {
+        /// What `backup` made.
+        folder: PathBuf,
+    },
+    /// Writes what was received, refunded, kept, paid in fees and lost, per day (of the site's time
+    /// zone), merchant and currency, as CSV. Amounts are whole minor units. The platform may run.
+    #[command(after_help = EXPORT)]
+    Export {
+        /// First day: 2026-03-01.
+        #[arg(long, value_name = "DAY")]
+        from: String,
+        /// Last day, included.
+        #[arg(long, value_name = "DAY")]
+        to: String,
+        /// Only this merchant: its name, or its payee id.
+        #[arg(long, value_name = "NAME")]
+        merchant: Option<String>,
+        /// A file that is not there yet. Without it the table is printed.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Takes no new orders at a terminal, a site or a payment server; open ones drain. It stays
+    /// over restarts, until `release`. The platform must run.
+    #[command(after_help = HOLD)]
+    Hold {
+        /// `SITE/TERMINAL`, `SITE`, `gateway/NAME`, or `*` for all.
+        scope: String,
+        #[command(flatten)]
+        person: act::Person,
+    },
+    /// Gives back whatever is left of a transaction's payments. The platform must run.
+    #[command(after_help = HAND)]
+    Refund {
+        /// 32 hexadecimal digits.
+        transaction: TransactionId,
+        #[command(flatten)]
+        person: act::Person,
+    },
+    /// Switches ON by hand, once, for a payer whose bill is out and whose request still lives. The
+    /// order is closed; what was or is still paid for it is never a second ON. Nobody there? Let
+    /// the payer begin at the terminal first. The platform must run.
+    #[command(after_help = HAND)]
+    Open {
+        /// `SITE/TERMINAL`: whoever stands there; or the 32 digits of a transaction.
+        target: String,
+        #[command(flatten)]
+        person: act::Person,
+    },
+    /// Answers for the journal of a terminal that is gone, or has worked for a newer store: it
+    /// counts as read. Find out first what it did. The platform must run.
+    #[command(after_help = BACKUP)]
+    Vouch {
+        /// `SITE/TERMINAL`.
+        terminal: TerminalName,
+        #[command(flatten)]
+        person: act::Person,
+    },
+    /// Ends a hold of exactly this scope. The platform must run.
+    #[command(after_help = HOLD)]
+    Release {
+        /// As `hold` was told.
+        scope: String,
+        #[command(flatten)]
+        person: act::Person,
+    },
     /// The key that signs permits, quotes and receipts.
     Keys {
         #[command(subcommand)]
@@ -88,6 +157,15 @@ pub(crate) enum KeysCommand {
     Show,
     /// Prints all keys that receipts are checked with, ours and the terminals', as a JWK Set.
     Publish,
+    /// Believes nothing more that is signed with this key of a terminal or a payment server, at
+    /// once and over restarts. The platform must run.
+    #[command(after_help = KEYS)]
+    Revoke {
+        /// The key's id: its JWK thumbprint, 43 characters.
+        id: KeyId,
+        #[command(flatten)]
+        person: act::Person,
+    },
 }
 
 impl Arguments {

@@ -2,6 +2,7 @@
 
 mod address;
 mod init;
+mod keep;
 mod settings;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,6 +16,7 @@ use protocol_client::BrokerAddress;
 pub use crate::reconciliation::ReconciliationPolicy;
 pub use crate::sale::{Timeouts, UncertainPolicy};
 pub use address::{AddressError, PublicAddress};
+pub use keep::Export;
 pub use settings::{
     ApiSettings, BrokerSettings, Capabilities, EmbeddedSettings, ExternalSettings, GatewaySettings,
     HealthSettings, LogSettings, Overrides, PublicSettings, Settings,

@@ -4,12 +4,14 @@
 //! [`build`] reads and binds, [`Platform::run`] serves until it is told to stop, and
 //! [`audit::read`] tells what became of the money.
 
+mod act;
 mod api;
 pub mod audit;
 pub mod config;
 #[cfg(any(test, fuzzing))]
 pub mod decoders;
 mod engine;
+mod export;
 #[allow(
     dead_code,
     reason = "every way of money has its entry before a machine takes it"

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use platform::Keys;
 use platform::config::Settings;
 
-use cli::{Arguments, Command, KeysCommand};
+use cli::{Arguments, Command};
 
 fn main() -> ExitCode {
     match process::cli::parse() {
@@ -23,53 +23,12 @@ async fn start(arguments: &Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     let settings = Settings::load(&arguments.config, &arguments.overrides())?;
-    match &arguments.command {
-        Command::Run => run(&settings).await,
-        Command::VerifyReceipt(_) => Ok(()),
-        Command::CheckConfig => {
-            settings.check()?;
-            println!("{}: ok", arguments.config.display());
-            Ok(())
-        }
-        Command::Audit { json } => audit(&settings, *json),
-        Command::EraseIdentity { pseudonym } => {
-            let erased = settings.erase_identity(*pseudonym)?;
-            println!(
-                "{pseudonym}: {}",
-                if erased { "erased" } else { "not known" }
-            );
-            Ok(())
-        }
-        Command::Keys { command } => {
-            let public = match command {
-                KeysCommand::Init => settings.init_keys()?.to_string(),
-                KeysCommand::Show => process::keys::load(&settings.signing_file())?
-                    .public()
-                    .to_string(),
-                KeysCommand::Publish => cli::evidence::publish(&settings)?,
-            };
-            println!("{public}");
-            Ok(())
-        }
+    if let Command::Run = arguments.command {
+        return run(&settings).await;
     }
-}
-
-fn audit(settings: &Settings, is_json: bool) -> anyhow::Result<()> {
-    let report = platform::audit::check(&settings.data_folder)?;
-    let count = report.violations.len();
-    if is_json {
-        println!("{}", serde_json::to_string(&report)?);
-    } else {
-        for violation in &report.violations {
-            println!("{violation}");
-        }
-        println!("{} transactions, {count} violations", report.transactions);
-    }
-    if count == 0 {
-        return Ok(());
-    }
-    let line = format!("{count} rows of the books break an invariant");
-    Err(process::exit::Failure::new(process::exit::Code::Failed, line).into())
+    let told = cli::once(arguments, &settings).await?;
+    println!("{}", told.trim_end());
+    Ok(())
 }
 
 async fn run(settings: &Settings) -> anyhow::Result<()> {

@@ -5,9 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
-use protocol::id::{GatewayId, TransactionId};
+use protocol::id::{GatewayId, StoreEpoch, TransactionId};
 use protocol::topic::TerminalName;
 
+use crate::act::ActRow;
 use crate::audit::Violation;
 use crate::store::reader::Totals;
 use crate::store::sqlite::Findings;
@@ -43,6 +44,10 @@ const UNCHECKED: &str = "paylatch_platform_invariant_unchecked_events";
 const STATEMENT_LINES: &str = "paylatch_platform_statement_lines_total";
 const STATEMENT_FAULTS: &str = "paylatch_platform_statement_faults_total";
 const RECONCILIATIONS: &str = "paylatch_platform_reconciliations_total";
+const ACTS: &str = "paylatch_platform_operator_acts_total";
+const UNREAD: &str = "paylatch_platform_unread_journals";
+const SELF_MENDING: &str = "paylatch_platform_self_mending";
+const STRANGE_EPOCHS: &str = "paylatch_platform_strange_epochs_total";
 const API_REFUSED: &str = "paylatch_platform_api_refused_total";
 const PUBLIC_ANSWERED: &str = "paylatch_platform_public_answers_total";
 
@@ -162,6 +167,19 @@ fn describe_machinery() {
     );
     describe_gauge!(CONNECTED, "1 while connected to the broker.");
     describe_counter!(PRESENCE, "Terminals that came or went, by state.");
+    describe_gauge!(
+        UNREAD,
+        "Terminals whose journal must still be read in this store epoch."
+    );
+    describe_gauge!(
+        SELF_MENDING,
+        "1 while refunds that rest on the store alone go out by themselves."
+    );
+    describe_counter!(
+        STRANGE_EPOCHS,
+        "Terminals that had worked for a store epoch unknown here: ours is stale."
+    );
+    describe_counter!(ACTS, "Acts of operators that were done, by kind.");
     describe_counter!(
         API_REFUSED,
         "API requests that were refused, by HTTP status."
@@ -185,6 +203,47 @@ pub(crate) fn committed(changes: &[Change], took: Duration) {
             happened(change.sale.transaction, event);
         }
     }
+}
+
+/// Acts that are on the disk.
+pub(crate) fn acted(acts: &[ActRow]) {
+    for act in acts {
+        let ActRow {
+            id, name, reason, ..
+        } = act;
+        let deed = serde_json::to_string(&act.deed).unwrap_or_default();
+        tracing::warn!(act = %id, %name, %reason, deed, "an operator acted");
+        counter!(ACTS, "kind" => act.deed.kind()).increment(1);
+    }
+}
+
+/// How many journals a new store epoch still waits for.
+pub(crate) fn unread(journals: usize, is_mending: bool) {
+    gauge!(UNREAD).set(f64::from(u32::try_from(journals).unwrap_or(u32::MAX)));
+    gauge!(SELF_MENDING).set(if is_mending { 1.0 } else { 0.0 });
+}
+
+pub(crate) fn mending(is_mending: bool, unread: usize) {
+    gauge!(SELF_MENDING).set(if is_mending { 1.0 } else { 0.0 });
+    if is_mending {
+        tracing::info!("every journal is read: refunds mend themselves again");
+    } else {
+        tracing::warn!(
+            unread,
+            "refunds wait: the store is restored or stale, and journals are unread"
+        );
+    }
+}
+
+/// A terminal has worked for a later store than this one.
+pub(crate) fn strange_epoch(terminal: &TerminalName, epoch: StoreEpoch) {
+    tracing::error!(
+        %terminal,
+        %epoch,
+        "a terminal knows a store epoch that we don't: our store is old; it sells nothing until a \
+         person vouches for it"
+    );
+    counter!(STRANGE_EPOCHS).increment(1);
 }
 
 /// One event of a sale, after its commit.

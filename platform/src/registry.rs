@@ -12,7 +12,7 @@ use protocol::id::{DeviceId, GatewayId, SiteId, StoreEpoch};
 use protocol::message::{
     Digest, EntryPolicy, IdentityPolicy, Merchant, Payee, Place, SiteConfig, Tariff,
 };
-use protocol::signed::{Audience, Keyring, PublicKey};
+use protocol::signed::{Audience, KeyId, Keyring, PublicKey};
 use protocol::time::Utc;
 use protocol::topic::TerminalName;
 
@@ -60,6 +60,13 @@ impl Registry {
 
     pub(crate) fn terminal(&self, name: &TerminalName) -> Option<&Terminal> {
         self.terminals.get(name)
+    }
+
+    /// Revokes a terminal's key by its id; whose it was.
+    pub(crate) fn revoke(&mut self, key: &KeyId) -> Option<TerminalName> {
+        self.terminals
+            .values_mut()
+            .find_map(|terminal| terminal.keyring.revoke(key).then(|| terminal.name.clone()))
     }
 
     /// In the order of their names.

@@ -199,6 +199,8 @@ random!(/// One payment as the payment server books it.
     PaymentId);
 random!(/// A pair of an entry and an exit.
     VisitId);
+random!(/// Something that a person has done by hand; the same id twice is one act.
+    ActId);
 random!(/// Stands for a payer wherever the payer's identity must not.
     Pseudonym);
 

@@ -62,6 +62,11 @@ const HEADER_LENGTH_MAX: usize = 256;
 #[error("a public key is 32 bytes of Ed25519 in base64url, 43 characters")]
 pub struct KeyError;
 
+/// Why a text names no key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a key's id is its JWK thumbprint in base64url, 43 characters")]
+pub struct KeyIdError;
+
 /// Why a value could not be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
@@ -180,6 +185,19 @@ impl KeyId {
     }
 }
 
+/// As people write it: whether there is such a key is another question.
+impl FromStr for KeyId {
+    type Err = KeyIdError;
+
+    fn from_str(text: &str) -> Result<Self, KeyIdError> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyIdError)?;
+        let is_thumbprint = bytes.len() == 32;
+        is_thumbprint
+            .then(|| Self(text.to_owned()))
+            .ok_or(KeyIdError)
+    }
+}
+
 /// An Ed25519 public key; text form base64url of its 32 bytes (the `x` of RFC 8037).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -288,11 +306,15 @@ impl Keyring {
         std::iter::once(key).collect()
     }
 
-    /// Revokes by id. A revoked key stays known, so that its use is counted by its own name.
-    pub fn revoke(&mut self, id: &KeyId) {
-        if let Some((_, standing)) = self.keys.get_mut(id) {
+    /// Revokes by id; whether it is one of these. A revoked key stays known, so that its use is
+    /// counted by its own name.
+    pub fn revoke(&mut self, id: &KeyId) -> bool {
+        let found = self.keys.get_mut(id);
+        let is_known = found.is_some();
+        if let Some((_, standing)) = found {
             *standing = Standing::Revoked;
         }
+        is_known
     }
 
     fn find(&self, id: &KeyId) -> Result<PublicKey, Refusal> {

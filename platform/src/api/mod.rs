@@ -1,4 +1,4 @@
-//! The read API: what operators and their programs may see, behind a bearer token.
+//! The API: what operators and their programs may see and do, behind a bearer token.
 //!
 //! | path | answers |
 //! |---|---|
@@ -6,9 +6,24 @@
 //! | `GET /api/v1/transactions/{id}` | one transaction with its whole timeline and its money |
 //! | `GET /api/v1/tasks?open=&limit=` | the work list: what waits for a person, oldest first |
 //! | `GET /api/v1/terminals` | every terminal: presence, last hello, journal, open sales |
+//! | `GET /api/v1/acts?limit=&before=` | what people did by hand, newest first |
+//! | `GET /api/v1/holds` | where no new orders are taken |
+//! | `POST /api/v1/holds` | takes no new orders in `scope`; open ones drain |
+//! | `POST /api/v1/holds/release` | ends the hold of exactly `scope` |
+//! | `POST /api/v1/transactions/{id}/refund` | gives back whatever is left of its payments |
+//! | `POST /api/v1/transactions/{id}/open` | one ON, while its request lives |
+//! | `POST /api/v1/terminals/{site}/{terminal}/open` | the same for the payer who stands there |
+//! | `GET /api/v1/epoch` | the store epoch, and which journals it still waits for |
+//! | `POST /api/v1/terminals/{site}/{terminal}/vouch` | counts a journal as read, and its epoch as known |
+//! | `POST /api/v1/keys/{id}/revoke` | believes nothing more under that key |
 //!
-//! Nothing here changes anything. Errors are `{"error": "one line"}`.
+//! Every POST has a JSON body with `id` (32 hexadecimal digits made by the caller: the same id
+//! twice is one act), `name` and `reason`, and answers once the act is committed. Errors are
+//! `{"error": "one line"}`.
 
+mod acts;
+mod body;
+mod epoch;
 mod tasks;
 mod terminals;
 mod token;
@@ -17,16 +32,17 @@ mod transactions;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::json;
 
-pub(crate) use token::Token;
 pub(crate) use token::TokenError;
+pub(crate) use token::{FILE as TOKEN_FILE, Token};
 
+use crate::engine::ActSender;
 use crate::metrics;
 use crate::registry::Registry;
 use crate::store::StoreError;
@@ -36,6 +52,7 @@ use crate::store::reader::Reader;
 #[derive(Clone)]
 pub(crate) struct Api {
     reader: Arc<Mutex<dyn Reader>>,
+    acts: ActSender,
     registry: Arc<Registry>,
     token: Token,
 }
@@ -48,9 +65,15 @@ pub(crate) struct Refusal {
 }
 
 impl Api {
-    pub(crate) fn new(reader: impl Reader, registry: Arc<Registry>, token: Token) -> Self {
+    pub(crate) fn new(
+        reader: impl Reader,
+        acts: ActSender,
+        registry: Arc<Registry>,
+        token: Token,
+    ) -> Self {
         Self {
             reader: Arc::new(Mutex::new(reader)),
+            acts,
             registry,
             token,
         }
@@ -63,13 +86,23 @@ impl Api {
             .route("/transactions/{transaction}", get(transactions::one))
             .route("/terminals", get(terminals::list))
             .route("/tasks", get(tasks::list))
+            .route("/acts", get(acts::list))
+            .route("/holds", get(acts::holds).post(acts::hold))
+            .route("/holds/release", post(acts::release))
+            .route("/transactions/{transaction}/refund", post(acts::refund))
+            .route("/transactions/{transaction}/open", post(acts::open))
+            .route("/terminals/{site}/{terminal}/open", post(acts::open_at))
+            .route("/terminals/{site}/{terminal}/vouch", post(acts::vouch))
+            .route("/keys/{key}/revoke", post(acts::revoke_key))
+            .route("/epoch", get(epoch::show))
             .fallback(async || not_found("there is no such path"))
             .method_not_allowed_fallback(async || {
                 Refusal::new(
                     StatusCode::METHOD_NOT_ALLOWED,
-                    "this API only reads: use GET",
+                    "this path takes no such method: use GET to read and POST to act",
                 )
             })
+            .layer(DefaultBodyLimit::max(body::BODY_SIZE_MAX))
             .layer(middleware::from_fn_with_state(self.clone(), authorize))
             .with_state(self);
         Router::new()

@@ -36,13 +36,16 @@ impl Served {
             changes: &changes,
             notes: &[presence],
             books: &[BookNote::Task(task())],
+            ..Batch::default()
         };
         store.commit_all(batch).unwrap();
         let token = Token::load_or_create(folder.path(), &mut || [9; 16]).unwrap();
         let reader = SqliteReader::open(folder.path()).unwrap();
+        // Nobody acts here: the engine's own tests do.
+        let (acts, _) = crate::engine::channel();
         Self {
             token: token.as_str().to_owned(),
-            router: Api::new(reader, Arc::new(Registry::default()), token).router(),
+            router: Api::new(reader, acts, Arc::new(Registry::default()), token).router(),
             _folder: folder,
         }
     }
@@ -275,6 +278,9 @@ async fn bad_requests_get_one_clear_line() {
         .await;
     assert_eq!(
         (status, body),
-        (405, json!({"error": "this API only reads: use GET"}))
+        (
+            405,
+            json!({"error": "this path takes no such method: use GET to read and POST to act"})
+        )
     );
 }

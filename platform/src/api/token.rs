@@ -7,7 +7,8 @@ use process::secret::{SecretError, SecretFile};
 use protocol::id::Entropy;
 use sha2::{Digest as _, Sha256};
 
-const FILE: &str = "api-token";
+/// In the data folder.
+pub(crate) const FILE: &str = "api-token";
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]

@@ -55,18 +55,25 @@ pub(super) async fn one(
         .ok_or_else(|| not_found(&format!("there is no transaction {id}")))
 }
 
+/// Rows of a page.
+pub(super) fn limit(text: Option<&str>) -> Result<u32, String> {
+    match text.map(str::parse) {
+        None => Ok(LIMIT_DEFAULT),
+        Some(Ok(limit)) if (1..=LIMIT_MAX).contains(&limit) => Ok(limit),
+        Some(_) => Err(format!("limit: write a number from 1 to {LIMIT_MAX}")),
+    }
+}
+
+/// The cursor of the page before.
+pub(super) fn before(text: Option<&str>) -> Result<Option<i64>, String> {
+    let before = text.map(str::parse).transpose();
+    before.map_err(|_| "before: write the `next` of the page before".to_owned())
+}
+
 impl Parameters {
     fn query(self) -> Result<PageQuery, String> {
-        let limit = match self.limit.as_deref().map(str::parse) {
-            None => LIMIT_DEFAULT,
-            Some(Ok(limit)) if (1..=LIMIT_MAX).contains(&limit) => limit,
-            Some(_) => return Err(format!("limit: write a number from 1 to {LIMIT_MAX}")),
-        };
-        let before = match self.before.as_deref().map(str::parse) {
-            None => None,
-            Some(Ok(before)) => Some(before),
-            Some(Err(_)) => return Err("before: write the `next` of the page before".to_owned()),
-        };
+        let limit = limit(self.limit.as_deref())?;
+        let before = before(self.before.as_deref())?;
         let terminal = self
             .terminal
             .as_deref()

@@ -74,7 +74,10 @@ fn init_password(file: &Path) -> Result<bool, anyhow::Error> {
 }
 
 fn make_folder_of(file: &Path) -> Result<(), anyhow::Error> {
-    let folder = file.parent().unwrap_or(Path::new("."));
+    make_folder(file.parent().unwrap_or(Path::new(".")))
+}
+
+pub(super) fn make_folder(folder: &Path) -> Result<(), anyhow::Error> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| unwritable(folder, &error).into())
 }

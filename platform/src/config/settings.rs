@@ -284,6 +284,22 @@ impl Settings {
         self.keys.signing_file.clone().unwrap_or_else(default)
     }
 
+    /// Where the API of a running platform is reached from this machine.
+    #[must_use]
+    pub fn api_address(&self) -> SocketAddr {
+        let listen = self.api.listen;
+        if listen.ip().is_unspecified() {
+            return SocketAddr::from((Ipv4Addr::LOCALHOST, listen.port()));
+        }
+        listen
+    }
+
+    /// The file with the API's token.
+    #[must_use]
+    pub fn token_file(&self) -> PathBuf {
+        self.data_folder.join(crate::api::TOKEN_FILE)
+    }
+
     /// The password files of the embedded broker's users.
     pub fn password_files(&self) -> impl Iterator<Item = (&str, &Path)> {
         let embedded = self.broker.embedded.as_ref();

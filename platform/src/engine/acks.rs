@@ -20,11 +20,18 @@ const GAP_WAIT: Duration = Duration::from_secs(30);
 /// 15 sales; what is beyond is sent again.
 const BEYOND_MAX: usize = 64;
 
+/// Most journals of one terminal that are remembered. It has one, and another for each time that
+/// its file was lost: above it the one heard of the longest ago is forgotten, which costs a resend.
+/// The journal's id of a record is not signed, so its number must not depend on the sender.
+const JOURNALS_MAX: usize = 4;
+
 type Key = (TerminalName, JournalId);
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Acks {
     journals: BTreeMap<Key, Progress>,
+    /// Grows with every record: what is smallest is oldest.
+    heard: u64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -32,15 +39,13 @@ struct Progress {
     through: u64,
     beyond: BTreeSet<u64>,
     skip_at: Option<Tick>,
+    heard: u64,
 }
 
 impl Acks {
     /// What the store knows.
     pub(crate) fn restore(&mut self, terminal: &TerminalName, journal: JournalId, through: u64) {
-        let progress = self
-            .journals
-            .entry((terminal.clone(), journal))
-            .or_default();
+        let progress = self.progress(terminal, journal);
         progress.through = progress.through.max(through);
     }
 
@@ -52,8 +57,7 @@ impl Acks {
         record: Record,
         now: Tick,
     ) -> (Record, bool) {
-        let key = (terminal.clone(), record.journal);
-        let progress = self.journals.entry(key).or_default();
+        let progress = self.progress(terminal, record.journal);
         let before = progress.through;
         if record.sequence > before && progress.beyond.len() < BEYOND_MAX {
             progress.beyond.insert(record.sequence);
@@ -82,6 +86,30 @@ impl Acks {
             skipped.push((terminal.clone(), acknowledged(*journal, progress)));
         }
         skipped
+    }
+
+    fn progress(&mut self, terminal: &TerminalName, journal: JournalId) -> &mut Progress {
+        let key = (terminal.clone(), journal);
+        if !self.journals.contains_key(&key) {
+            self.make_room(terminal);
+        }
+        self.heard = self.heard.saturating_add(1);
+        let progress = self.journals.entry(key).or_default();
+        progress.heard = self.heard;
+        progress
+    }
+
+    fn make_room(&mut self, terminal: &TerminalName) {
+        let lowest = (terminal.clone(), JournalId::from_random([0; 16]));
+        let highest = (terminal.clone(), JournalId::from_random([u8::MAX; 16]));
+        let of_terminal = || self.journals.range(lowest.clone()..=highest.clone());
+        if of_terminal().count() < JOURNALS_MAX {
+            return;
+        }
+        let oldest = of_terminal().min_by_key(|(_, progress)| progress.heard);
+        if let Some(key) = oldest.map(|(key, _)| key.clone()) {
+            self.journals.remove(&key);
+        }
     }
 
     pub(crate) fn timeout(&self) -> Option<Tick> {
@@ -141,6 +169,26 @@ mod tests {
         assert_eq!(acks.timeout(), Some(at(32)));
         assert_eq!(acks.take(&gate, record(2), at(3)), (record(3), true));
         assert_eq!(acks.timeout(), None);
+    }
+
+    #[test]
+    fn made_up_journals_push_each_other_out_and_nobody_elses() {
+        let gate: TerminalName = "north/gate-1".parse().unwrap();
+        let other: TerminalName = "north/gate-2".parse().unwrap();
+        let mut acks = Acks::default();
+        acks.take(&other, record(1), at(0));
+        acks.take(&gate, record(1), at(0));
+        for number in 2..=u8::MAX {
+            let made_up = Record {
+                journal: JournalId::from_random([number; 16]),
+                sequence: 9,
+            };
+            acks.take(&gate, made_up, at(0));
+            // The real one is heard all the time, so it stays.
+            assert_eq!(acks.take(&gate, record(1), at(0)), (record(1), false));
+        }
+        assert_eq!(acks.journals.len(), JOURNALS_MAX + 1);
+        assert_eq!(acks.take(&other, record(2), at(0)), (record(2), true));
     }
 
     #[test]

@@ -121,10 +121,10 @@ impl Core {
         let Some(terminal) = self.ground.registry.terminal(&request.terminal) else {
             return refuse(request, OrderRefusal::UnknownTerminal);
         };
-        if self.is_full() {
+        let site = &terminal.site;
+        if self.is_full() || self.is_held(&request.terminal, &site.gateway) {
             return refuse(request, OrderRefusal::Held);
         }
-        let site = &terminal.site;
         let Some(gateway) = self.ground.gateways.get(&site.gateway) else {
             return refuse(request, OrderRefusal::GatewayUnavailable);
         };
@@ -217,6 +217,9 @@ impl Core {
             return;
         }
         let is_taken = self.step(transaction, now, |sale, turn| take_step(sale, step, turn));
+        if let TerminalStep::Answer(answer, _) = step {
+            self.take_reading(terminal, answer, now);
+        }
         if is_taken != Some(true) {
             metrics::refused(what, "not_expected", &terminal.to_string());
         }
@@ -245,6 +248,7 @@ impl Core {
             agent_version: hello.agent_version.clone(),
         });
         self.send_config(terminal, now);
+        self.judge_epoch(terminal, hello.store_epoch, now);
         for transaction in self.of_terminal(terminal) {
             let is_listed = hello.open.contains(&transaction);
             self.step(transaction, now, |sale, turn| {

@@ -16,13 +16,16 @@ use super::acks::Acks;
 use super::gateway::{Calls, Gateways};
 use super::group::{Group, Kept, word_of};
 use super::intake::{Intake, Taken};
+use super::reading::Reading;
 use super::reconcile::Reconciliations;
 use super::speak::{self, Parcel, SpeakError, Speaker};
+use crate::act::HoldScope;
 use crate::ledger::check_balanced;
 use crate::metrics;
 use crate::registry::Registry;
 use crate::sale::{Output, Sale, Turn, Word};
 use crate::store::books::OrderBook;
+use crate::store::reader::HoldRow;
 use crate::store::{OutboxRow, SaleRow, TerminalNote, TerminalRow};
 
 /// Most sales in memory: 10,000 terminals serve one phone each, and half as many again are being
@@ -85,6 +88,10 @@ pub(crate) struct Core {
     pub(super) calls: Calls,
     /// The newest receipt of each terminal: the next one names it.
     receipts: BTreeMap<TerminalName, Digest>,
+    pub(super) holds: BTreeSet<HoldScope>,
+    pub(super) reading: Reading,
+    /// Whether refunds that rest on the store alone go out by themselves.
+    pub(super) is_mending: bool,
     pub(super) group: Group,
     pub(super) reconciliations: Reconciliations,
     /// Of the orders that statements of this round name.
@@ -95,6 +102,7 @@ impl Core {
     pub(crate) fn new(ground: Ground, entropy: Box<dyn Source>) -> Self {
         Self {
             serial: ground.serial,
+            reading: Reading::new(ground.store_epoch),
             ground,
             entropy,
             sales: BTreeMap::new(),
@@ -105,6 +113,8 @@ impl Core {
             acks: Acks::default(),
             calls: Calls::default(),
             receipts: BTreeMap::new(),
+            holds: BTreeSet::new(),
+            is_mending: true,
             group: Group::default(),
             reconciliations: Reconciliations::default(),
             books: Vec::new(),
@@ -120,6 +130,7 @@ impl Core {
         self.touched.clear();
         self.acks = Acks::default();
         self.receipts.clear();
+        self.holds.clear();
         self.group = Group::default();
         self.books.clear();
     }
@@ -185,6 +196,11 @@ impl Core {
         taken
     }
 
+    /// What the store knows of holds.
+    pub(crate) fn adopt_holds(&mut self, rows: Vec<HoldRow>) {
+        self.holds.extend(rows.into_iter().map(|row| row.scope));
+    }
+
     pub(crate) fn has(&self, transaction: TransactionId) -> bool {
         self.sales.contains_key(&transaction)
     }
@@ -195,7 +211,11 @@ impl Core {
 
     pub(crate) fn poll_timeout(&self) -> Option<Tick> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        let others = [self.acks.timeout(), self.reconciliations.timeout()];
+        let others = [
+            self.acks.timeout(),
+            self.reconciliations.timeout(),
+            self.reading.timeout(),
+        ];
         timer.into_iter().chain(others.into_iter().flatten()).min()
     }
 
@@ -217,6 +237,7 @@ impl Core {
         for transaction in self.due(now.tick) {
             self.step(transaction, now, Sale::handle_timeout);
         }
+        self.ask_due(now);
         for (terminal, record) in self.acks.skip_due(now.tick) {
             self.acknowledge(&terminal, record, true, now);
         }
@@ -265,7 +286,6 @@ impl Core {
 
     /// Whether refunds that rest on the store alone go out by themselves: not after a restore, until
     /// every terminal's journal was read.
-    #[allow(dead_code, reason = "a store's new epoch is to call it")]
     pub(crate) fn set_self_mending(&mut self, is_mending: bool, now: Now) {
         for gateway in self.ground.gateways.values_mut() {
             gateway.policy.self_mending = is_mending;

@@ -7,6 +7,7 @@ use protocol::message::Digest;
 use protocol::time::Utc;
 
 use super::speak::Parcel;
+use crate::act::ActRow;
 use crate::ledger::Posting;
 use crate::sale::{Sale, Word};
 use crate::store::books::BookNote;
@@ -17,6 +18,7 @@ use crate::store::{
 /// One commit and what follows it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Group {
+    pub(crate) acts: Vec<ActRow>,
     pub(crate) changes: Vec<Change>,
     pub(crate) notes: Vec<TerminalNote>,
     pub(crate) identities: Vec<IdentityRow>,
@@ -28,6 +30,7 @@ impl Group {
     /// What the store commits at once; identities go before it.
     pub(crate) fn batch(&self) -> Batch<'_> {
         Batch {
+            acts: &self.acts,
             changes: &self.changes,
             notes: &self.notes,
             books: &self.books,
@@ -36,7 +39,8 @@ impl Group {
 
     /// Whether anything of it must be on the disk before anything is sent.
     pub(crate) const fn needs_commit(&self) -> bool {
-        !self.changes.is_empty()
+        !self.acts.is_empty()
+            || !self.changes.is_empty()
             || !self.notes.is_empty()
             || !self.identities.is_empty()
             || !self.books.is_empty()

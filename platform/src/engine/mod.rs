@@ -12,13 +12,17 @@
 //! | [`acks`] | which journal records are committed |
 //! | [`gateway`] | payment servers |
 //! | [`reconcile`] | their statements |
+//! | [`reading`] | what a restored store must learn first |
+//! | [`hand`] | what operators do, and who waits for it |
 
 mod acks;
 mod apply;
 pub(crate) mod core;
 pub(crate) mod gateway;
 mod group;
+mod hand;
 pub(crate) mod intake;
+mod reading;
 mod reconcile;
 pub(crate) mod speak;
 mod writer;
@@ -40,6 +44,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::core::{Core, Ground};
+use self::hand::{Asked, Replies};
 use self::speak::{Parcel, Speaker};
 use self::writer::{Writer, WriterError};
 use crate::config;
@@ -50,6 +55,7 @@ use crate::rules::Sound;
 use crate::sale::{Timeouts, UncertainPolicy};
 use crate::store::Store;
 
+pub(crate) use self::hand::{ActSender, Acts, channel};
 pub(crate) use self::writer::WriterError as EngineError;
 
 /// Inputs of one round. A sync costs 0.2 to 5 ms and is shared by all of them; above 256 the first
@@ -78,6 +84,7 @@ pub(crate) struct Setup<S> {
     /// Where payers find their status page, without the token; none if we serve none.
     pub(crate) status_url: Option<String>,
     pub(crate) store: S,
+    pub(crate) acts: Acts,
 }
 
 /// A running engine.
@@ -126,6 +133,7 @@ pub(crate) async fn start<S: Store>(
     let entropy = SystemEntropy::new();
     let mut engine = Engine {
         core: Core::new(ground, Box::new(entropy.clone())),
+        acts: setup.acts,
         writer,
         clock,
         reconciliation: setup.reconciliation,
@@ -145,6 +153,7 @@ pub(crate) async fn start<S: Store>(
 
 struct Engine {
     core: Core,
+    acts: Acts,
     writer: Writer,
     clock: Clock,
     reconciliation: ReconciliationPolicy,
@@ -158,15 +167,18 @@ impl Engine {
         let pump = tokio::spawn(pump(incoming, inputs));
         let publisher = tokio::spawn(publish(client, outbox));
         let mut round = Vec::with_capacity(ROUND_MAX);
+        let mut asked = Vec::new();
         loop {
             tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => break,
+                // First, so that a person gets through a flood of messages.
+                Some(act) = self.acts.recv() => asked.push(act),
                 count = inbox.recv_many(&mut round, ROUND_MAX) => if count == 0 { break },
                 () = self.clock.until(self.core.poll_timeout()) => {}
             }
             metrics::queued(inbox.len());
-            self.handle_round(&mut round, &sends).await;
+            self.handle_round(&mut round, &mut asked, &sends).await;
         }
         drop(sends);
         drain(publisher, "publisher").await;
@@ -176,9 +188,19 @@ impl Engine {
     }
 
     /// One round: believe, load, apply, commit, send, acknowledge.
-    async fn handle_round(&mut self, round: &mut Vec<Event>, sends: &mpsc::Sender<Vec<Parcel>>) {
-        let deliveries = match self.prepare(round).await {
-            Ok(deliveries) => deliveries,
+    async fn handle_round(
+        &mut self,
+        round: &mut Vec<Event>,
+        asked: &mut Vec<Asked>,
+        sends: &mpsc::Sender<Vec<Parcel>>,
+    ) {
+        let prepared = match self.prepare(round).await {
+            Ok(deliveries) => self.act(asked).await.map(|replies| (deliveries, replies)),
+            Err(error) => Err(error),
+        };
+        asked.clear();
+        let (deliveries, replies) = match prepared {
+            Ok(prepared) => prepared,
             Err(error) => return self.recover(&error).await,
         };
         let now = self.clock.now();
@@ -190,6 +212,7 @@ impl Engine {
             };
         }
         self.core.handle_committed();
+        replies.send();
         for delivery in deliveries {
             delivery.ack();
         }
@@ -258,6 +281,26 @@ impl Engine {
         Ok(())
     }
 
+    /// Applies what people want done; they are told after the commit.
+    async fn act(&mut self, asked: &mut Vec<Asked>) -> Result<Replies, WriterError> {
+        let mut replies = Replies::default();
+        if asked.is_empty() {
+            return Ok(replies);
+        }
+        let ids = asked.iter().map(|asked| asked.act.id).collect();
+        let known = self.writer.acts(ids).await?;
+        let wanted = asked
+            .iter()
+            .filter_map(|asked| self.core.wanted_by(&asked.act));
+        self.load(wanted.collect()).await?;
+        let now = self.clock.now();
+        for asked in asked.drain(..) {
+            let result = self.core.apply_act(asked.act.clone(), &known, now);
+            replies.add(asked, result);
+        }
+        Ok(replies)
+    }
+
     async fn load(&mut self, mut wanted: Vec<TransactionId>) -> Result<(), WriterError> {
         wanted.sort_unstable();
         wanted.dedup();
@@ -281,6 +324,10 @@ impl Engine {
         for terminal in &opened.terminals {
             self.core.adopt_terminal(terminal);
         }
+        self.core.adopt_holds(opened.holds);
+        self.core.adopt_revoked(&opened.revoked);
+        // Before any sale, so that none of them mends itself too early.
+        self.core.adopt_epoch(&opened.epoch, now);
         for (row, outbox) in opened.sales {
             self.core.adopt(&row, outbox, now);
         }

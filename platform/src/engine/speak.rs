@@ -4,7 +4,7 @@
 use protocol::codec::{CodecError, Envelope, encode};
 use protocol::id::{Entropy, GatewayId, MessageId, PlatformId};
 use protocol::message::{
-    Ack, DownMessage, GatewayRequest, LinkageCommand, OrderRefused, PaymentReply, Receipt,
+    Ack, DownMessage, GatewayRequest, Inquiry, LinkageCommand, OrderRefused, PaymentReply, Receipt,
     SiteConfig,
 };
 use protocol::signed::{Claims, Jws, SignError, SigningKey, sign};
@@ -120,6 +120,16 @@ impl Speaker {
         entropy: &mut dyn Entropy,
     ) -> Result<Parcel, SpeakError> {
         Letter::to(to, config.issued_at, entropy).seal(self.sign(config)?)
+    }
+
+    /// A question to a journal beside those of the sale itself.
+    pub(crate) fn inquiry(
+        &self,
+        to: &TerminalName,
+        inquiry: &Inquiry,
+        (entropy, at): (&mut dyn Entropy, Utc),
+    ) -> Result<Parcel, SpeakError> {
+        Letter::to(to, at, entropy).seal(self.sign(inquiry)?)
     }
 
     fn sign<T: Claims>(&self, claims: &T) -> Result<Jws<T>, SpeakError> {

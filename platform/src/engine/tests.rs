@@ -1,5 +1,8 @@
 //! The core against a real store, round by round: believe, apply, commit, and only then send.
 
+mod hand;
+mod reading;
+
 use std::time::Duration;
 
 use protocol::codec::{Envelope, Record, decode, encode};
@@ -57,6 +60,9 @@ impl Desk {
             serial: store.starts(),
             status_url: Some("https://pay.example/r/".to_owned()),
         };
+        let epoch = store.epoch_row().unwrap();
+        let holds = store.holds().unwrap();
+        let revoked = store.revoked_keys().unwrap();
         let mut desk = Self {
             core: Core::new(ground, Box::new(SystemEntropy::new())),
             store,
@@ -66,6 +72,9 @@ impl Desk {
             },
             folder,
         };
+        desk.core.adopt_holds(holds);
+        desk.core.adopt_revoked(&revoked);
+        desk.core.adopt_epoch(&epoch, desk.now);
         for row in desk.store.open_sales(None, 100).unwrap() {
             let outbox = desk.store.outbox(Some(row.transaction)).unwrap();
             desk.core.adopt(&row, outbox, desk.now);

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use protocol::id::{GatewayId, TransactionId};
+use protocol::id::{ActId, GatewayId, TransactionId};
+use protocol::signed::KeyId;
 use protocol::topic::TerminalName;
 use tokio::sync::{mpsc, oneshot};
 
 use super::group::Group;
+use super::hand::Known;
 use super::reconcile::BookRows;
 use crate::metrics;
 use crate::reconciliation::{STEP_MAX, Want};
 use crate::store::books::OrderBook;
+use crate::store::reader::{EpochRow, HoldRow};
 use crate::store::{OutboxRow, SaleRow, Store, StoreError, TerminalRow};
 
 /// The engine waits for each answer before it asks again: one job is all there ever is.
@@ -52,6 +55,7 @@ enum Job {
         Vec<GatewayId>,
         oneshot::Sender<Result<BTreeMap<GatewayId, String>, StoreError>>,
     ),
+    Acts(Vec<ActId>, oneshot::Sender<Result<Known, StoreError>>),
     Open(
         Vec<TerminalName>,
         oneshot::Sender<Result<Opened, StoreError>>,
@@ -62,6 +66,9 @@ enum Job {
 pub(crate) struct Opened {
     pub(crate) sales: Vec<Loaded>,
     pub(crate) terminals: Vec<TerminalRow>,
+    pub(crate) holds: Vec<HoldRow>,
+    pub(crate) revoked: Vec<KeyId>,
+    pub(crate) epoch: EpochRow,
 }
 
 /// The way to the store's thread. It ends when this is dropped.
@@ -93,6 +100,11 @@ impl Writer {
         wanted: Vec<TransactionId>,
     ) -> Result<Vec<Loaded>, WriterError> {
         self.ask(|reply| Job::Load(wanted, reply)).await
+    }
+
+    /// Those of `wanted` that were done.
+    pub(crate) async fn acts(&self, wanted: Vec<ActId>) -> Result<Known, WriterError> {
+        self.ask(|reply| Job::Acts(wanted, reply)).await
     }
 
     pub(crate) async fn open(&self, terminals: Vec<TerminalName>) -> Result<Opened, WriterError> {
@@ -150,6 +162,7 @@ fn work<S: Store>(mut store: S, mut inbox: mpsc::Receiver<Job>) {
             Job::Reconciliations(gateways, reply) => {
                 reply.send(reconciliations(&store, gateways)).is_ok()
             }
+            Job::Acts(wanted, reply) => reply.send(acts(&store, &wanted)).is_ok(),
             Job::Open(terminals, reply) => reply.send(open(&store, &terminals)).is_ok(),
         };
         if !is_heard {
@@ -165,6 +178,7 @@ fn commit<S: Store>(store: &mut S, group: Box<Group>) -> Result<Box<Group>, Stor
         store.put_identity(identity)?;
     }
     store.commit_all(group.batch())?;
+    metrics::acted(&group.acts);
     metrics::committed(&group.changes, clock.now().tick.since(began));
     Ok(group)
 }
@@ -215,6 +229,14 @@ fn reconciliations<S: Store>(
     Ok(kept)
 }
 
+fn acts<S: Store>(store: &S, wanted: &[ActId]) -> Result<Known, StoreError> {
+    let mut known = Known::new();
+    for id in wanted {
+        known.extend(store.act(*id)?.map(|act| (*id, act)));
+    }
+    Ok(known)
+}
+
 fn open<S: Store>(store: &S, names: &[TerminalName]) -> Result<Opened, StoreError> {
     let mut sales = Vec::new();
     let mut after = None;
@@ -233,5 +255,11 @@ fn open<S: Store>(store: &S, names: &[TerminalName]) -> Result<Opened, StoreErro
     for name in names {
         terminals.extend(store.terminal(name)?);
     }
-    Ok(Opened { sales, terminals })
+    Ok(Opened {
+        sales,
+        terminals,
+        holds: store.holds()?,
+        revoked: store.revoked_keys()?,
+        epoch: store.epoch_row()?,
+    })
 }

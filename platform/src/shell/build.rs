@@ -22,7 +22,7 @@ use super::watch::CHECKS;
 use super::{Addresses, Keys, Platform};
 use crate::api::{Api, Token, TokenError};
 use crate::config::{Broker, Config, Embedded, PublicAddress};
-use crate::engine::Setup;
+use crate::engine::{self, Setup};
 use crate::metrics;
 use crate::public::Public;
 use crate::published;
@@ -70,7 +70,8 @@ pub async fn build(config: Config, keys: Keys) -> Result<Platform, BuildError> {
     let token = Token::load_or_create(&config.data, &mut entropy).map_err(BuildError::Token)?;
     let health = Health::new(&CHECKS);
     let (broker, client) = bus(&config, &mut entropy).await?;
-    let api = Api::new(api_reader, Arc::clone(&registry), token.clone()).router();
+    let (sender, acts) = engine::channel();
+    let api = Api::new(api_reader, sender, Arc::clone(&registry), token.clone()).router();
     let mut listeners = listen(&config, api, process::health::router(health.clone())).await?;
     let mut addresses = addresses(&listeners, broker.as_ref())?;
     if let Some(public) = &config.public {
@@ -101,6 +102,7 @@ pub async fn build(config: Config, keys: Keys) -> Result<Platform, BuildError> {
             reconciliation: config.reconciliation,
             status_url,
             store,
+            acts,
         },
         totals,
         checker,

@@ -1,5 +1,7 @@
 //! The whole process, in one: real ports, a real store, a terminal behind the embedded broker.
 
+mod hand;
+
 use std::future::Future;
 use std::time::Duration;
 

@@ -4,16 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use protocol::id::{GatewayId, PaymentId, Pseudonym, RefundId, StoreEpoch, TransactionId};
+use protocol::id::{ActId, GatewayId, PaymentId, Pseudonym, RefundId, StoreEpoch, TransactionId};
 use protocol::message::StatementKind;
+use protocol::signed::KeyId;
 use protocol::time::Utc;
 use protocol::topic::TerminalName;
 
 use super::books::{BookNote, LineRow, Listed, OrderBook, TaskId, TaskRow, Unlisted};
+use super::reader::{EpochRow, HoldRow, Known};
 use super::{
     Batch, Change, IdentityRow, OutboxRow, PaymentRow, RefundRow, SaleRow, Store, StoreError,
     TerminalNote, TerminalRow,
 };
+use crate::act::{ActRow, Deed, HoldScope};
 use crate::ledger::Posting;
 
 /// What a commit wrote.
@@ -38,6 +41,11 @@ pub(crate) struct Content {
     pub(crate) lines: BTreeMap<(GatewayId, u64), LineRow>,
     pub(crate) tasks: BTreeMap<TaskId, TaskRow>,
     reconciliations: BTreeMap<GatewayId, String>,
+    acts: BTreeMap<ActId, ActRow>,
+    holds: BTreeMap<HoldScope, ActId>,
+    revoked: BTreeSet<KeyId>,
+    noted: BTreeMap<TerminalName, Known>,
+    accepted: BTreeSet<StoreEpoch>,
 }
 
 impl MemoryStore {
@@ -209,6 +217,28 @@ impl Content {
         found
     }
 
+    fn act(&mut self, act: &ActRow) {
+        self.acts.insert(act.id, act.clone());
+        match &act.deed {
+            Deed::Hold { scope } => {
+                self.holds.insert(scope.clone(), act.id);
+            }
+            Deed::Release { scope } => {
+                self.holds.remove(scope);
+            }
+            Deed::RevokeKey { key } => {
+                self.revoked.insert(key.clone());
+            }
+            Deed::Vouch { terminal } => {
+                let before = self.noted.insert(terminal.clone(), Known::Vouched);
+                if let Some(Known::Strange(epoch)) = before {
+                    self.accepted.insert(epoch);
+                }
+            }
+            Deed::Refund { .. } | Deed::Open { .. } | Deed::OpenAt { .. } => {}
+        }
+    }
+
     fn note(&mut self, note: &TerminalNote) {
         match note {
             TerminalNote::Hello {
@@ -239,6 +269,14 @@ impl Content {
                 let through = row.journals.entry(record.journal).or_default();
                 *through = record.sequence.max(*through);
             }
+            TerminalNote::StrangeEpoch { terminal, epoch } => {
+                self.noted.insert(terminal.clone(), Known::Strange(*epoch));
+            }
+            TerminalNote::JournalRead { terminal, .. } => {
+                self.noted.insert(terminal.clone(), Known::Read);
+            }
+            // A store in memory is never restored.
+            TerminalNote::AllJournalsRead { .. } => {}
             TerminalNote::Receipt { terminal, digest } => {
                 self.terminal_row(terminal).last_receipt = Some(*digest);
             }
@@ -254,6 +292,7 @@ impl Store for MemoryStore {
             self.content.check(change)?;
         }
         let content = Arc::make_mut(&mut self.content);
+        batch.acts.iter().for_each(|act| content.act(act));
         batch
             .changes
             .iter()
@@ -327,6 +366,39 @@ impl Store for MemoryStore {
             found.into_iter().partition(|row| row.refund.is_none());
         let payments = payments.into_iter().take(limit);
         Ok(payments.chain(refunds.into_iter().take(limit)).collect())
+    }
+
+    fn act(&self, id: ActId) -> Result<Option<ActRow>, StoreError> {
+        Ok(self.content.acts.get(&id).cloned())
+    }
+
+    fn holds(&self) -> Result<Vec<HoldRow>, StoreError> {
+        let row = |(scope, act): (&HoldScope, &ActId)| {
+            let act = self.content.acts.get(act)?;
+            Some(HoldRow {
+                scope: scope.clone(),
+                since: act.at,
+                name: act.name.to_string(),
+                reason: act.reason.to_string(),
+                act: act.id,
+            })
+        };
+        Ok(self.content.holds.iter().filter_map(row).collect())
+    }
+
+    fn revoked_keys(&self) -> Result<Vec<KeyId>, StoreError> {
+        Ok(self.content.revoked.iter().cloned().collect())
+    }
+
+    fn epoch_row(&self) -> Result<EpochRow, StoreError> {
+        let accepted = self.content.accepted.iter().copied();
+        Ok(EpochRow {
+            store_epoch: self.epoch,
+            is_restored: false,
+            epochs: std::iter::once(self.epoch).chain(accepted).collect(),
+            heard: self.content.terminals.keys().cloned().collect(),
+            noted: self.content.noted.clone(),
+        })
     }
 
     fn put_identity(&mut self, row: &IdentityRow) -> Result<(), StoreError> {

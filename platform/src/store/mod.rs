@@ -13,16 +13,19 @@ use std::collections::BTreeMap;
 
 use protocol::codec::Record;
 use protocol::id::{
-    BootId, GatewayId, JournalId, PayeeId, PaymentId, Pseudonym, RefundId, SessionId, StoreEpoch,
-    TransactionId,
+    ActId, BootId, GatewayId, JournalId, PayeeId, PaymentId, Pseudonym, RefundId, SessionId,
+    StoreEpoch, TransactionId,
 };
 use protocol::message::Digest;
 use protocol::money::Money;
+use protocol::signed::KeyId;
 use protocol::time::Utc;
 use protocol::topic::{TerminalName, Topic};
 use serde::Serialize;
 
 use self::books::{BookNote, LineRow, OrderBook, Unlisted};
+use self::reader::{EpochRow, HoldRow};
+use crate::act::ActRow;
 use crate::ledger::Posting;
 
 /// Why the store did not do what it was asked.
@@ -58,6 +61,8 @@ pub(crate) enum StoreError {
 /// Everything that one commit writes: all of it, in this order, or nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Batch<'a> {
+    /// First, so that a history reads: somebody did it, then this came of it.
+    pub(crate) acts: &'a [ActRow],
     pub(crate) changes: &'a [Change],
     pub(crate) notes: &'a [TerminalNote],
     pub(crate) books: &'a [BookNote],
@@ -164,6 +169,15 @@ pub(crate) enum TerminalNote {
         terminal: TerminalName,
         record: Record,
     },
+    /// It has worked for an epoch that this store does not know.
+    StrangeEpoch {
+        terminal: TerminalName,
+        epoch: StoreEpoch,
+    },
+    /// Its journal has answered everything that was open before this store epoch.
+    JournalRead { terminal: TerminalName, at: Utc },
+    /// Nothing more is to be learned of what was before this store epoch.
+    AllJournalsRead { at: Utc },
     /// The newest receipt, which the next one names as its predecessor.
     Receipt {
         terminal: TerminalName,
@@ -245,6 +259,15 @@ pub(crate) trait Store: Send + 'static {
         window: (Utc, Utc),
         limit: usize,
     ) -> Result<Vec<Unlisted>, StoreError>;
+    /// An act of an operator, if one was done under this id.
+    fn act(&self, id: ActId) -> Result<Option<ActRow>, StoreError>;
+
+    /// Every hold that stands, in the order of their scopes.
+    fn holds(&self) -> Result<Vec<HoldRow>, StoreError>;
+
+    fn revoked_keys(&self) -> Result<Vec<KeyId>, StoreError>;
+
+    fn epoch_row(&self) -> Result<EpochRow, StoreError>;
 
     /// Written over an earlier row of the same pseudonym.
     fn put_identity(&mut self, row: &IdentityRow) -> Result<(), StoreError>;

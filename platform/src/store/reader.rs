@@ -1,6 +1,8 @@
 //! Looking at the store without a way to change it: for the API, for metrics and for audits.
 
-use protocol::id::{PaymentId, RefundId, SessionId, TransactionId};
+use std::collections::BTreeMap;
+
+use protocol::id::{ActId, PaymentId, RefundId, SessionId, StoreEpoch, TransactionId};
 use protocol::message::Digest;
 use protocol::money::{Currency, Money};
 use protocol::time::Utc;
@@ -9,6 +11,7 @@ use serde::Serialize;
 
 use super::books::{TaskQuery, TaskRow};
 use super::{EventRow, PaymentRow, RefundRow, SaleRow, StoreError, TerminalRow};
+use crate::act::{ActRow, HoldScope};
 use crate::audit::Audit;
 
 /// Most events of one timeline: a sale has about 20, and a refund that is asked for every hour
@@ -83,6 +86,70 @@ pub(crate) struct Totals {
     pub(crate) suspense_minor: Vec<(Currency, i64)>,
 }
 
+/// Acts of operators, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct ActPage {
+    pub(crate) acts: Vec<ActRow>,
+    /// Ask for the next page with `before` set to it; none on the last page.
+    pub(crate) next: Option<i64>,
+}
+
+/// A hold that stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct HoldRow {
+    pub(crate) scope: HoldScope,
+    pub(crate) since: Utc,
+    pub(crate) name: String,
+    pub(crate) reason: String,
+    pub(crate) act: ActId,
+}
+
+/// What of a terminal's journal is known in this store epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Known {
+    /// The store has forgotten nothing, or has learned it all again.
+    NotNeeded,
+    Unread,
+    Read,
+    /// A person has answered for it.
+    Vouched,
+    /// It has worked for an epoch that is unknown here.
+    Strange(StoreEpoch),
+}
+
+/// The incarnation of the store, and what it has learned since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EpochRow {
+    pub(crate) store_epoch: StoreEpoch,
+    /// Whether it began with a restore, and journals are still unread.
+    pub(crate) is_restored: bool,
+    /// Epochs that this store has been in, or that a person has accepted.
+    pub(crate) epochs: Vec<StoreEpoch>,
+    /// Every terminal that was ever heard of, in any epoch.
+    pub(crate) heard: Vec<TerminalName>,
+    /// What was noted in this epoch.
+    pub(crate) noted: BTreeMap<TerminalName, Known>,
+}
+
+impl EpochRow {
+    /// Every terminal that is registered or was ever heard of.
+    pub(crate) fn standings(
+        &self,
+        registered: impl Iterator<Item = TerminalName>,
+    ) -> BTreeMap<TerminalName, Known> {
+        let unnoted = if self.is_restored {
+            Known::Unread
+        } else {
+            Known::NotNeeded
+        };
+        let all = registered.chain(self.heard.iter().cloned());
+        let mut standings: BTreeMap<_, _> = all.map(|terminal| (terminal, unnoted)).collect();
+        standings.extend(self.noted.clone());
+        standings
+    }
+}
+
 /// A view that never blocks the writer and never sees half a commit.
 pub(crate) trait Reader: Send + 'static {
     fn page(&self, query: &PageQuery) -> Result<Page, StoreError>;
@@ -98,6 +165,12 @@ pub(crate) trait Reader: Send + 'static {
 
     /// The work list, oldest first: tasks, and sales under review under their transaction's id.
     fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskRow>, StoreError>;
+    fn acts(&self, before: Option<i64>, limit: u32) -> Result<ActPage, StoreError>;
+
+    fn epoch_row(&self) -> Result<EpochRow, StoreError>;
+
+    /// In the order of their scopes.
+    fn holds(&self) -> Result<Vec<HoldRow>, StoreError>;
 
     fn totals(&self) -> Result<Totals, StoreError>;
 

@@ -11,7 +11,8 @@ use crate::secret::SecretError;
 /// Why a process ends, as its supervisor sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
-    /// 1: the command ran, and what it looked at is not as it must be.
+    /// 1: the command ran, and what it looked at is not as it must be, or what it asked for is
+    /// refused.
     Failed,
     /// 64: the command line is wrong.
     Usage,
@@ -151,5 +152,6 @@ mod tests {
     fn codes_are_those_of_sysexits() {
         let codes = [Code::Usage, Code::Unavailable, Code::Software, Code::Config];
         assert_eq!(codes.map(Code::as_u8), [64, 69, 70, 78]);
+        assert_eq!(Code::Failed.as_u8(), 1);
     }
 }

@@ -47,8 +47,8 @@ fn remove(path: &Path) {
     }
 }
 
-/// A name is durable only once its directory is.
-fn sync_folder(path: &Path) -> io::Result<()> {
+/// Syncs the folder that holds `path`: a name is durable only once its directory is.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

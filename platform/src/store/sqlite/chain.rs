@@ -46,6 +46,7 @@ impl Head {
 /// What of an event is covered.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Link<'e> {
+    /// Empty for an event of no transaction.
     pub(super) transaction: &'e [u8],
     pub(super) at_ms: i64,
     pub(super) kind: &'e str,
@@ -117,14 +118,14 @@ pub(super) fn verify(
 /// The head after this row, if the row follows.
 fn follow(head: Head, row: &Row<'_>) -> rusqlite::Result<Option<Head>> {
     let (Ok(transaction), Ok(kind), Ok(detail)) = (
-        row.get_ref(1)?.as_blob(),
+        row.get_ref(1)?.as_blob_or_null(),
         row.get_ref(3)?.as_str(),
         row.get_ref(4)?.as_str(),
     ) else {
         return Ok(None);
     };
     let next = head.next(&Link {
-        transaction,
+        transaction: transaction.unwrap_or_default(),
         at_ms: row.get(2)?,
         kind,
         detail,

@@ -189,13 +189,23 @@ fn write_event(
     event: &EventRow,
     head: Head,
 ) -> rusqlite::Result<Head> {
-    let detail = event.detail.to_string();
-    let next = head.next(&Link {
+    let link = Link {
         transaction: transaction.as_bytes(),
         at_ms: event.at.as_millis(),
         kind: &event.kind,
-        detail: &detail,
-    });
+        detail: &event.detail.to_string(),
+    };
+    write_link(connection, &link, head)
+}
+
+/// One more event of the chain; an empty transaction is none.
+pub(super) fn write_link(
+    connection: &Connection,
+    link: &Link<'_>,
+    head: Head,
+) -> rusqlite::Result<Head> {
+    let next = head.next(link);
+    let transaction = (!link.transaction.is_empty()).then_some(link.transaction);
     connection
         .prepare_cached(
             "INSERT INTO events (sequence, transaction_id, at, kind, detail, hash) \
@@ -203,10 +213,10 @@ fn write_event(
         )?
         .execute(params![
             next.sequence,
-            transaction.as_bytes(),
-            event.at.as_millis(),
-            event.kind,
-            detail,
+            transaction,
+            link.at_ms,
+            link.kind,
+            link.detail,
             next.hash,
         ])?;
     Ok(next)

@@ -166,7 +166,10 @@ const DONE_FOR_NOTHING: &str = "
     SELECT lower(hex(t.id)), 'is done at ' || t.minor || ' ' || t.currency FROM transactions t
     WHERE t.state = 'done' AND t.minor > 0 AND WITHIN(t.id)
         AND NOT EXISTS (SELECT 1 FROM ledger l
-            WHERE l.transaction_id = t.id AND l.kind IN ('earned', 'lost'))";
+            WHERE l.transaction_id = t.id AND l.kind IN ('earned', 'lost'))
+        AND NOT EXISTS (SELECT 1 FROM events e
+            WHERE e.transaction_id = t.id AND e.kind = 'permit' AND json_valid(e.detail)
+                AND json_extract(e.detail, '$.ground.kind') = 'operator')";
 
 const ENDLESS_REVIEW: &str = "
     SELECT lower(hex(t.id)), 'waits for a person for ever' FROM transactions t

@@ -1,13 +1,17 @@
 //! The store as one `SQLite` file: WAL, synchronous FULL, foreign keys on.
 
 mod audit;
+mod backup;
+mod bookings;
 mod books;
 mod chain;
 mod change;
 mod checker;
+mod epoch;
 mod invariants;
 mod link;
 mod note;
+mod operator;
 mod read;
 mod rows;
 mod schema;
@@ -23,13 +27,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protocol::id::{Entropy, PlatformId, StoreEpoch};
+use protocol::time::Utc;
+use protocol::topic::TerminalName;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
+pub(crate) use self::backup::{BackupError, backup, restore};
 pub(crate) use self::checker::{Checker, Findings};
 pub(crate) use self::read::SqliteReader;
 use self::schema::{MIGRATIONS, MigrateError};
 pub(crate) use self::write::SqliteStore;
 use super::StoreError;
+use crate::export::Booking;
 
 /// The database in the data folder.
 const FILE: &str = "platform.sqlite3";
@@ -53,6 +61,7 @@ pub(crate) fn file(folder: &Path) -> PathBuf {
 fn open_writer(folder: &Path) -> Result<(Connection, File), StoreError> {
     let path = file(folder);
     let lock = lock(folder)?;
+    backup::refuse_unfinished(folder).map_err(|source| open_error(&path, source))?;
     // Made here and not by the library, for the mode: its other files take it from this one.
     private(&path).map_err(|source| open_error(&path, source))?;
     let mut connection = Connection::open(&path).map_err(|source| open_error(&path, source))?;
@@ -66,6 +75,16 @@ fn open_writer(folder: &Path) -> Result<(Connection, File), StoreError> {
         error => open_error(&path, error),
     })?;
     Ok((connection, lock))
+}
+
+/// Gives each booking of the window, with its terminal, to `take`; the platform may run.
+pub(crate) fn each_booking(
+    folder: &Path,
+    window: (Utc, Utc),
+    take: &mut dyn FnMut(TerminalName, Booking),
+) -> Result<(), StoreError> {
+    let connection = open_reader(folder)?;
+    bookings::each(&connection, window, take).map_err(failed("list bookings"))
 }
 
 /// A connection that can't change anything, at exactly our schema.
@@ -138,6 +157,7 @@ fn identify(
         params![new.to_string(), platform.as_str()],
     )?;
     connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'starts'", [])?;
+    epoch::know(connection, &meta(connection, "epoch")?)?;
     Ok(Identity {
         epoch: meta(connection, "epoch")?,
         platform: meta(connection, "platform")?,

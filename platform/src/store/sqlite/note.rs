@@ -2,7 +2,13 @@
 
 use rusqlite::{Connection, params};
 
+use super::epoch;
 use crate::store::TerminalNote;
+
+/// Most journals of one terminal that are kept: a terminal has one, and a new one each time that
+/// its file was lost. Later ones are still heard; only their acknowledgements are forgotten at a
+/// restart, which costs a resend.
+const JOURNALS_MAX: i64 = 64;
 
 pub(super) fn write(connection: &Connection, note: &TerminalNote) -> rusqlite::Result<()> {
     match note {
@@ -53,6 +59,12 @@ pub(super) fn write(connection: &Connection, note: &TerminalNote) -> rusqlite::R
                 record.sequence,
             )
         }
+        TerminalNote::StrangeEpoch {
+            terminal,
+            epoch: strange,
+        } => epoch::note_strange(connection, terminal, *strange),
+        TerminalNote::JournalRead { terminal, at } => epoch::note_read(connection, terminal, *at),
+        TerminalNote::AllJournalsRead { at } => epoch::settle(connection, *at),
         TerminalNote::Receipt { terminal, digest } => connection
             .prepare_cached(
                 "INSERT INTO terminals (name, last_receipt) VALUES (?1, ?2) \
@@ -77,12 +89,16 @@ fn acknowledge(
     journal: &[u8],
     through: u64,
 ) -> rusqlite::Result<()> {
-    let statement = "INSERT INTO journals VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET \
+    // A terminal that makes up journals fills its own rows and nothing else: see JOURNALS_MAX.
+    let statement = "INSERT INTO journals SELECT ?1, ?2, ?3 \
+         WHERE (SELECT count(*) FROM journals WHERE terminal = ?1 AND id <> ?2) < ?4 \
+         ON CONFLICT DO UPDATE SET \
          acknowledged_through = max(acknowledged_through, excluded.acknowledged_through)";
     let written = connection.prepare_cached(statement)?.execute(params![
         terminal,
         journal,
-        through.cast_signed()
+        through.cast_signed(),
+        JOURNALS_MAX,
     ]);
     written.map(drop)
 }

@@ -8,10 +8,12 @@ use protocol::time::Utc;
 use protocol::topic::TerminalName;
 use rusqlite::{Connection, Params, Row, params};
 
-use super::{audit, books, failed, link, open_reader, rows, terminals};
+use super::{audit, books, epoch, failed, link, open_reader, operator, rows, terminals};
 use crate::audit::Audit;
 use crate::store::books::{TaskQuery, TaskRow};
-use crate::store::reader::{Detail, EVENTS_MAX, LedgerLine, Page, PageQuery, Reader, Totals};
+use crate::store::reader::{
+    ActPage, Detail, EVENTS_MAX, EpochRow, HoldRow, LedgerLine, Page, PageQuery, Reader, Totals,
+};
 use crate::store::{OutboxRow, SaleRow, StoreError, TerminalRow};
 
 /// A second connection, opened read-only.
@@ -46,6 +48,18 @@ impl Reader for SqliteReader {
 
     fn tasks(&self, query: TaskQuery) -> Result<Vec<TaskRow>, StoreError> {
         books::tasks(&self.connection, query).map_err(failed("list tasks"))
+    }
+
+    fn acts(&self, before: Option<i64>, limit: u32) -> Result<ActPage, StoreError> {
+        operator::acts(&self.connection, before, limit).map_err(failed("list acts"))
+    }
+
+    fn epoch_row(&self) -> Result<EpochRow, StoreError> {
+        epoch::row(&self.connection).map_err(failed("read the epoch"))
+    }
+
+    fn holds(&self) -> Result<Vec<HoldRow>, StoreError> {
+        operator::holds(&self.connection).map_err(failed("list holds"))
     }
 
     fn totals(&self) -> Result<Totals, StoreError> {

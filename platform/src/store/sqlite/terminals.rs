@@ -48,7 +48,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<TerminalRow> {
         current_journal: row
             .get::<_, Option<[u8; 16]>>(6)?
             .map(JournalId::from_random),
-        last_receipt: row.get::<_, Option<[u8; 32]>>(7)?.map(digest).transpose()?,
+        last_receipt: row.get::<_, Option<[u8; 32]>>(7)?.map(Digest::from_bytes),
         journals: BTreeMap::new(),
         open_sales: row.get::<_, i64>(8)?.cast_unsigned(),
     })
@@ -71,9 +71,4 @@ fn with_journals(connection: &Connection, row: TerminalRow) -> rusqlite::Result<
         journals: journals.into_iter().collect(),
         ..row
     })
-}
-
-fn digest(bytes: [u8; 32]) -> rusqlite::Result<Digest> {
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    digits.parse().map_err(|error| rows::not_ours(7, error))
 }

@@ -2,8 +2,10 @@
 //! faces the same questions.
 
 mod audit;
+mod backup;
 mod books;
 mod invariants;
+mod operator;
 
 use std::path::Path;
 
@@ -309,8 +311,9 @@ fn terminals_are_remembered_and_acknowledgements_never_go_back() {
             digest: Digest::of(b"receipt"),
         },
     ];
+    let changes = [created(1)];
     let batch = Batch {
-        changes: &[created(1)],
+        changes: &changes,
         notes: &notes,
         ..Batch::default()
     };

@@ -3,15 +3,21 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use protocol::id::{Entropy, GatewayId, PlatformId, Pseudonym, StoreEpoch, TransactionId};
+use protocol::id::{ActId, Entropy, GatewayId, PlatformId, Pseudonym, StoreEpoch, TransactionId};
+use protocol::signed::KeyId;
 use protocol::time::Utc;
 use protocol::topic::TerminalName;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::chain::{self, Head};
-use super::{Identity, books, change, failed, file, identify, note, open_error, open_writer, read};
+use super::{
+    Identity, books, change, epoch, failed, file, identify, note, open_error, open_writer,
+    operator, read,
+};
+use crate::act::ActRow;
 use crate::store::books::{LineRow, OrderBook, Unlisted};
+use crate::store::reader::{EpochRow, HoldRow};
 use crate::store::{Batch, IdentityRow, OutboxRow, SaleRow, Store, StoreError, TerminalRow};
 
 /// The one writer of a data folder.
@@ -94,6 +100,10 @@ impl Store for SqliteStore {
         let transaction = Transaction::new(&mut self.connection, TransactionBehavior::Immediate)
             .map_err(&wrap)?;
         let mut head = self.head;
+        // First, so that a history reads: somebody did it, then this came of it.
+        for act in batch.acts {
+            head = operator::write(&transaction, act, head).map_err(&wrap)?;
+        }
         for change in batch.changes {
             head = change::write(&transaction, change, head)?;
         }
@@ -160,6 +170,22 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Unlisted>, StoreError> {
         books::unlisted(&self.connection, gateway, window, limit)
             .map_err(failed("list what no statement names"))
+    }
+
+    fn act(&self, id: ActId) -> Result<Option<ActRow>, StoreError> {
+        operator::act(&self.connection, id).map_err(failed("read an act"))
+    }
+
+    fn holds(&self) -> Result<Vec<HoldRow>, StoreError> {
+        operator::holds(&self.connection).map_err(failed("list holds"))
+    }
+
+    fn revoked_keys(&self) -> Result<Vec<KeyId>, StoreError> {
+        operator::revoked_keys(&self.connection).map_err(failed("list revoked keys"))
+    }
+
+    fn epoch_row(&self) -> Result<EpochRow, StoreError> {
+        epoch::row(&self.connection).map_err(failed("read the epoch"))
     }
 
     fn put_identity(&mut self, row: &IdentityRow) -> Result<(), StoreError> {

@@ -1,0 +1,116 @@
+//! Subcommands that end by themselves, each with what it prints.
+
+use platform::Settings;
+use platform::config::Export;
+use process::exit::{Code, Failure};
+use protocol::id::TransactionId;
+use protocol::topic::TerminalName;
+use serde_json::json;
+
+use super::act::act;
+use super::{Arguments, Command, KeysCommand, evidence};
+
+/// Does what the command line asks, and gives what it prints.
+pub(crate) async fn once(arguments: &Arguments, settings: &Settings) -> anyhow::Result<String> {
+    match &arguments.command {
+        Command::Run | Command::VerifyReceipt(_) => Ok(String::new()),
+        Command::CheckConfig => {
+            settings.check()?;
+            Ok(format!("{}: ok", arguments.config.display()))
+        }
+        Command::Audit { json } => audit(settings, *json),
+        Command::EraseIdentity { pseudonym } => {
+            let erased = settings.erase_identity(*pseudonym)?;
+            let outcome = if erased { "erased" } else { "not known" };
+            Ok(format!("{pseudonym}: {outcome}"))
+        }
+        Command::Backup { folder } => settings.backup(folder),
+        Command::Export {
+            from,
+            to,
+            merchant,
+            out,
+        } => settings.export(&Export {
+            from,
+            to,
+            merchant: merchant.as_deref(),
+            out: out.as_deref(),
+        }),
+        Command::Restore { folder } => settings.restore(folder),
+        Command::Hold { scope, person } => {
+            act(settings, person, "/holds", json!({ "scope": scope })).await
+        }
+        Command::Release { scope, person } => {
+            act(
+                settings,
+                person,
+                "/holds/release",
+                json!({ "scope": scope }),
+            )
+            .await
+        }
+        Command::Refund {
+            transaction,
+            person,
+        } => {
+            let path = format!("/transactions/{transaction}/refund");
+            act(settings, person, &path, json!({})).await
+        }
+        Command::Open { target, person } => {
+            let path = if target.contains('/') {
+                let terminal: TerminalName = target.parse().map_err(usage)?;
+                format!("/terminals/{terminal}/open")
+            } else {
+                let transaction: TransactionId = target.parse().map_err(usage)?;
+                format!("/transactions/{transaction}/open")
+            };
+            act(settings, person, &path, json!({})).await
+        }
+        Command::Vouch { terminal, person } => {
+            let path = format!("/terminals/{terminal}/vouch");
+            act(settings, person, &path, json!({})).await
+        }
+        Command::Keys { command } => keys(command, settings).await,
+    }
+}
+
+/// The rows that break an invariant are what was asked for, whatever the exit code says of them.
+fn audit(settings: &Settings, is_json: bool) -> anyhow::Result<String> {
+    let report = platform::audit::check(&settings.data_folder)?;
+    let count = report.violations.len();
+    let told = if is_json {
+        serde_json::to_string(&report)?
+    } else {
+        let lines = report
+            .violations
+            .iter()
+            .map(|violation| format!("{violation}\n"));
+        let summary = format!("{} transactions, {count} violations", report.transactions);
+        lines.chain([summary]).collect()
+    };
+    if count == 0 {
+        return Ok(told);
+    }
+    println!("{told}");
+    let line = format!("{count} rows of the books break an invariant");
+    Err(Failure::new(Code::Failed, line).into())
+}
+
+async fn keys(command: &KeysCommand, settings: &Settings) -> anyhow::Result<String> {
+    match command {
+        KeysCommand::Init => Ok(settings.init_keys()?.to_string()),
+        KeysCommand::Publish => evidence::publish(settings),
+        KeysCommand::Show => {
+            let key = process::keys::load(&settings.signing_file())?;
+            Ok(key.public().to_string())
+        }
+        KeysCommand::Revoke { id, person } => {
+            let path = format!("/keys/{}/revoke", id.as_str());
+            act(settings, person, &path, json!({})).await
+        }
+    }
+}
+
+fn usage(error: impl std::fmt::Display) -> Failure {
+    Failure::new(Code::Usage, error.to_string())
+}

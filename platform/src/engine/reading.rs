@@ -1,0 +1,256 @@
+//! What must be learned of terminals before a restored store may mend anything by itself.
+//!
+//! A restored store has forgotten what came after its backup: an ON among it. So refunds that rest
+//! on the store alone wait until every terminal's journal was read in the new epoch: it was heard,
+//! and every sale of before that was open at it has a definite answer. A terminal that names an
+//! epoch unknown here has worked for a later store than this one: it takes no new orders.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use protocol::id::{Entropy, Nonce, StoreEpoch, TransactionId};
+use protocol::message::{Finding, Inquiry, JournalAnswer};
+use protocol::signed::Audience;
+use protocol::time::{Now, Tick};
+use protocol::topic::TerminalName;
+
+use super::core::Core;
+use crate::metrics;
+use crate::store::TerminalNote;
+use crate::store::reader::{EpochRow, Known};
+
+/// From one question to a terminal's journal to the same again: what a sale's own inquiry waits.
+const ASK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What is known of every terminal's journal in this epoch.
+#[derive(Debug, Clone)]
+pub(super) struct Reading {
+    /// Epochs that this store has been in, or that a person has accepted.
+    epochs: BTreeSet<StoreEpoch>,
+    unread: BTreeMap<TerminalName, Unread>,
+}
+
+/// Why a terminal still holds mending back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Unread {
+    Unheard,
+    Asked {
+        open: BTreeMap<TransactionId, Nonce>,
+        ask_at: Tick,
+    },
+    /// It names an epoch that is unknown here.
+    Strange(StoreEpoch),
+}
+
+impl Reading {
+    /// Of a store that has never been another one.
+    pub(super) fn new(epoch: StoreEpoch) -> Self {
+        Self {
+            epochs: std::iter::once(epoch).collect(),
+            unread: BTreeMap::new(),
+        }
+    }
+
+    /// As the store knows it.
+    pub(super) fn restored(row: &EpochRow, registered: impl Iterator<Item = TerminalName>) -> Self {
+        let is_unread = |known: &Known| match known {
+            Known::Unread => Some(Unread::Unheard),
+            Known::Strange(epoch) => Some(Unread::Strange(*epoch)),
+            Known::Read | Known::Vouched | Known::NotNeeded => None,
+        };
+        let standings = row.standings(registered);
+        let unread = standings
+            .into_iter()
+            .filter_map(|(terminal, known)| is_unread(&known).map(|unread| (terminal, unread)));
+        Self {
+            epochs: row.epochs.iter().copied().collect(),
+            unread: unread.collect(),
+        }
+    }
+
+    /// Whether refunds that rest on the store alone may go out by themselves.
+    pub(super) fn is_mending(&self) -> bool {
+        self.unread.is_empty()
+    }
+
+    pub(super) fn is_strange(&self, terminal: &TerminalName) -> bool {
+        matches!(self.unread.get(terminal), Some(Unread::Strange(_)))
+    }
+
+    /// A person answers for the terminal; whether there was anything to answer for.
+    pub(super) fn vouch(&mut self, terminal: &TerminalName) -> bool {
+        match self.unread.remove(terminal) {
+            Some(Unread::Strange(epoch)) => {
+                self.epochs.insert(epoch);
+                true
+            }
+            Some(Unread::Unheard | Unread::Asked { .. }) => true,
+            None => false,
+        }
+    }
+
+    pub(super) fn timeout(&self) -> Option<Tick> {
+        let ask_at = |unread: &Unread| match unread {
+            Unread::Asked { ask_at, .. } => Some(*ask_at),
+            Unread::Unheard | Unread::Strange(_) => None,
+        };
+        self.unread.values().filter_map(ask_at).min()
+    }
+}
+
+impl Core {
+    /// What the store knows of epochs and journals.
+    pub(crate) fn adopt_epoch(&mut self, row: &EpochRow, now: Now) {
+        let registered = self.ground.registry.terminals();
+        let names: Vec<_> = registered.map(|terminal| terminal.name.clone()).collect();
+        self.reading = Reading::restored(row, names.into_iter());
+        self.mend(now);
+    }
+
+    /// A terminal says which epoch it has worked in.
+    pub(super) fn judge_epoch(
+        &mut self,
+        terminal: &TerminalName,
+        epoch: Option<StoreEpoch>,
+        now: Now,
+    ) {
+        if let Some(strange) = epoch.filter(|epoch| !self.reading.epochs.contains(epoch)) {
+            return self.note_strange(terminal, strange, now);
+        }
+        if self.reading.unread.get(terminal) != Some(&Unread::Unheard) {
+            return;
+        }
+        let open = self.unanswered(terminal);
+        if open.is_empty() {
+            return self.note_read(terminal, now);
+        }
+        let ask_at = now.tick;
+        let asked = Unread::Asked { open, ask_at };
+        self.reading.unread.insert(terminal.clone(), asked);
+        self.ask_due(now);
+    }
+
+    /// A journal answers; only a definite answer to our own question counts.
+    pub(super) fn take_reading(
+        &mut self,
+        terminal: &TerminalName,
+        answer: &JournalAnswer,
+        now: Now,
+    ) {
+        let Some(Unread::Asked { open, .. }) = self.reading.unread.get_mut(terminal) else {
+            return;
+        };
+        let is_asked = open.get(&answer.transaction) == Some(&answer.nonce);
+        let is_definite = match answer.finding {
+            Finding::Acting => false,
+            Finding::Tombstone | Finding::Decided(_) | Finding::Uncertain(_) => true,
+        };
+        if !is_asked || !is_definite {
+            return;
+        }
+        open.remove(&answer.transaction);
+        if open.is_empty() {
+            self.note_read(terminal, now);
+        }
+    }
+
+    /// Asks again where no answer came.
+    pub(super) fn ask_due(&mut self, now: Now) {
+        let mut due = Vec::new();
+        for (terminal, unread) in &mut self.reading.unread {
+            if let Unread::Asked { open, ask_at } = unread
+                && *ask_at <= now.tick
+            {
+                *ask_at = now.tick + ASK_INTERVAL;
+                due.extend(
+                    open.iter()
+                        .map(|(id, nonce)| (terminal.clone(), *id, *nonce)),
+                );
+            }
+        }
+        for (terminal, transaction, nonce) in due {
+            self.ask_journal(&terminal, transaction, nonce, now);
+        }
+    }
+
+    /// Refunds go out by themselves again once nothing is unread.
+    pub(super) fn mend(&mut self, now: Now) {
+        let unread = self.reading.unread.len();
+        metrics::unread(unread, self.is_mending);
+        if self.is_mending != self.reading.is_mending() {
+            self.is_mending = self.reading.is_mending();
+            metrics::mending(self.is_mending, unread);
+            self.set_self_mending(self.is_mending, now);
+            if self.is_mending {
+                self.group
+                    .notes
+                    .push(TerminalNote::AllJournalsRead { at: now.utc });
+            }
+        }
+    }
+
+    fn note_strange(&mut self, terminal: &TerminalName, strange: StoreEpoch, now: Now) {
+        let unread = Unread::Strange(strange);
+        if self.reading.unread.get(terminal) == Some(&unread) {
+            return;
+        }
+        metrics::strange_epoch(terminal, strange);
+        self.reading.unread.insert(terminal.clone(), unread);
+        self.group.notes.push(TerminalNote::StrangeEpoch {
+            terminal: terminal.clone(),
+            epoch: strange,
+        });
+        self.mend(now);
+    }
+
+    fn note_read(&mut self, terminal: &TerminalName, now: Now) {
+        self.reading.unread.remove(terminal);
+        self.group.notes.push(TerminalNote::JournalRead {
+            terminal: terminal.clone(),
+            at: now.utc,
+        });
+        self.mend(now);
+    }
+
+    /// Sales of an earlier epoch at this terminal whose end is not known.
+    fn unanswered(&mut self, terminal: &TerminalName) -> BTreeMap<TransactionId, Nonce> {
+        let mut open = BTreeMap::new();
+        for transaction in self.of_terminal(terminal) {
+            let is_old = self.sales.get(&transaction).is_some_and(|kept| {
+                !kept.sale.state().is_final()
+                    && kept.sale.facts().store_epoch != self.ground.store_epoch
+            });
+            if is_old {
+                open.insert(transaction, Nonce::from_random(self.entropy.bytes()));
+            }
+        }
+        open
+    }
+
+    fn ask_journal(
+        &mut self,
+        terminal: &TerminalName,
+        transaction: TransactionId,
+        nonce: Nonce,
+        now: Now,
+    ) {
+        let Some(kept) = self.sales.get(&transaction) else {
+            return;
+        };
+        let inquiry = Inquiry {
+            aud: Audience::terminal(terminal.clone()),
+            transaction,
+            nonce,
+            journal: kept.sale.facts().journal,
+            asked_at: now.utc,
+        };
+        let source: (&mut dyn Entropy, _) = (&mut *self.entropy, now.utc);
+        match self.ground.speaker.inquiry(terminal, &inquiry, source) {
+            Ok(parcel) => self.group.parcels.push(parcel),
+            Err(error) => {
+                let error = process::exit::one_line(&error);
+                tracing::error!(%transaction, error, "an inquiry can't be said");
+            }
+        }
+    }
+}
