@@ -8,11 +8,13 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::Problem;
 use crate::config::Config;
+use crate::journal::{DiskFile, Journal, JournalError};
+use crate::machine::has_room;
 
 /// `f_type` of file systems that forget everything at a power cut (statfs(2)).
 const IN_MEMORY: [i64; 2] = [0x0102_1994, 0x8584_58F6];
 
-/// The journal is never opened here: its agent may be running.
+/// The journal is only read here: its agent may be running.
 pub(super) fn journal(config: &Config) -> Result<String, Problem> {
     let folder = &config.data_folder;
     if !folder.is_dir() {
@@ -31,17 +33,53 @@ pub(super) fn journal(config: &Config) -> Result<String, Problem> {
     }
     let path = config.journal_path();
     match std::fs::metadata(&path) {
-        Ok(metadata) => Ok(format!(
-            "{}, {} bytes reserved",
-            path.display(),
-            metadata.len()
-        )),
+        Ok(_) => contents(&path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => room(config),
         Err(error) => Err(Problem::new(
             format!("{}: {error}", path.display()),
             "run as the user that owns data_folder",
         )),
     }
+}
+
+fn contents(path: &Path) -> Result<String, Problem> {
+    let inspect = || {
+        let file = DiskFile::look(path).map_err(JournalError::Read)?;
+        Journal::inspect(file)
+    };
+    let opened = match inspect() {
+        // A running agent may just be rewriting it.
+        Ok(opened) if opened.damaged => inspect(),
+        other => other,
+    };
+    let opened = opened.map_err(|error| {
+        let what = format!("{}: {}", path.display(), process::exit::one_line(&error));
+        Problem::new(
+            what,
+            "run as the user that owns data_folder, and check the disk",
+        )
+    })?;
+    let room = has_room(&opened.records, opened.capacity);
+    if opened.damaged || room.is_none() {
+        return Err(Problem::new(
+            format!("{} is damaged: nothing is sold on it", path.display()),
+            "keep a copy, move it away and start the agent: the platform settles its sales",
+        ));
+    }
+    if room == Some(false) {
+        return Err(Problem::new(
+            format!(
+                "{} is full of sales that nobody has settled",
+                path.display()
+            ),
+            "let the terminal reach its platform, which settles them",
+        ));
+    }
+    let (used, capacity) = (opened.used, opened.capacity);
+    Ok(format!(
+        "{}, {used} of {capacity} bytes used",
+        path.display()
+    ))
 }
 
 fn in_memory(folder: &Path) -> bool {

@@ -55,6 +55,48 @@ const GATE: &str = r#"[{"id":"gate","driver":{"simulated":{}},"action":{"pulse":
 const CONNACK_ACCEPTED: &[u8] = &[0x20, 2, 0, 0];
 const CONNACK_BAD_PASSWORD: &[u8] = &[0x20, 2, 0, 4];
 
+#[test]
+fn a_journal_is_sound_full_or_damaged() {
+    use crate::journal::{DiskFile, Durability, JOURNAL_SIZE_MIN, Journal};
+    use crate::machine::record::Record;
+    let folder = folder();
+    let config = config(folder.path(), "127.0.0.1:9".parse().unwrap(), "[]");
+    let path = config.journal_path();
+    let id = protocol::id::JournalId::from_random([7; 16]);
+    let open = || {
+        let file = DiskFile::open(&path).unwrap();
+        Journal::open(file, JOURNAL_SIZE_MIN, id).unwrap().0
+    };
+    let mut journal = open();
+    let found = place::journal(&config).unwrap();
+    let text = format!("{}, 0 of 253952 bytes used", path.display());
+    assert_eq!(found, text, "also while its agent runs");
+    let record = |number: u8| Record::Receipt {
+        transaction: protocol::id::TransactionId::from_random([number; 16]),
+        receipt: "x".repeat(7_000).parse().unwrap(),
+    };
+    for number in 0..31 {
+        let records = [record(number).encode()];
+        journal.append(&records, Durability::Sealed).unwrap();
+    }
+    let full = place::journal(&config).unwrap_err();
+    assert!(
+        full.what
+            .ends_with("is full of sales that nobody has settled"),
+        "{full:?}"
+    );
+    drop(journal);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let receipt = bytes.windows(9).position(|window| window == b"\"receipt\"");
+    bytes[receipt.unwrap()] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let damaged = place::journal(&config).unwrap_err();
+    assert!(
+        damaged.what.ends_with("is damaged: nothing is sold on it"),
+        "{damaged:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_sound_terminal_passes_everything_and_nothing_moves() {
     let folder = folder();

@@ -124,6 +124,21 @@ impl<F: File> Journal<F> {
         }
     }
 
+    /// What a journal holds, without writing to it: its agent may be running.
+    pub(crate) fn inspect(file: F) -> Result<Opened, JournalError> {
+        let length = file.len().map_err(JournalError::Read)?;
+        let half_size = length / 16 * 8;
+        if let Some((half, header)) = newest_header(&file, half_size)? {
+            let (journal, records) = Self::read(file, half, header, half_size)?;
+            return Ok(journal.opened(records));
+        }
+        let is_unfinished = is_unfinished(&file, length)?;
+        let nobody = JournalId::from_random([0; 16]);
+        let (_, opened) = Self::unreadable(file, half_size, nobody);
+        let damaged = !is_unfinished;
+        Ok(Opened { damaged, ..opened })
+    }
+
     /// Appends `records`, as durable as asked when this returns.
     pub(crate) fn append(
         &mut self,
@@ -190,6 +205,20 @@ impl<F: File> Journal<F> {
         header: Header,
         half_size: u64,
     ) -> Result<(Self, Opened), JournalError> {
+        let (mut journal, records) = Self::read(file, half, header, half_size)?;
+        if journal.state == State::Healthy {
+            journal.rewrite(&records)?;
+        }
+        let opened = journal.opened(records);
+        Ok((journal, opened))
+    }
+
+    fn read(
+        file: F,
+        half: Half,
+        header: Header,
+        half_size: u64,
+    ) -> Result<(Self, Vec<Vec<u8>>), JournalError> {
         let size = usize::try_from(half_size).map_err(|_| JournalError::Size(half_size))?;
         let bytes = read_all(&file, half.offset(half_size), size).map_err(JournalError::Read)?;
         let mut journal = Self {
@@ -208,11 +237,8 @@ impl<F: File> Journal<F> {
             || header.generation == u64::MAX;
         if damaged {
             journal.state = State::Damaged;
-        } else {
-            journal.rewrite(&records)?;
         }
-        let opened = journal.opened(records);
-        Ok((journal, opened))
+        Ok((journal, records))
     }
 
     /// Every record up to the first that is not whole, and whether that one is damage.

@@ -143,6 +143,19 @@ fn short_writes_are_carried_on() {
 }
 
 #[test]
+fn an_inspection_sees_what_is_there_and_writes_nothing() {
+    let file = three_synced();
+    let before = (file.bytes(), file.calls());
+    let seen = Journal::inspect(file.clone()).unwrap();
+    assert_eq!((file.bytes(), file.calls()), before);
+    assert_eq!(seen, open(&file).1);
+    let nothing = Journal::inspect(MemoryFile::of(vec![0; 524_288])).unwrap();
+    assert_eq!((nothing.records.len(), nothing.damaged), (0, false));
+    let foreign = MemoryFile::of(b"not a journal".repeat(50_000));
+    assert!(Journal::inspect(foreign).unwrap().damaged);
+}
+
+#[test]
 fn interrupted_writes_are_made_again() {
     let (file, mut journal) = fresh();
     file.interrupt_writes();

@@ -24,7 +24,7 @@ pub(crate) mod token;
 pub(crate) mod view;
 
 pub(crate) use terminal::{
-    CallId, DeliveryId, Inbound, Output, Recovered, Setup, Terminal, Ticket,
+    CallId, DeliveryId, Inbound, Output, Recovered, Setup, Terminal, Ticket, has_room,
 };
 
 #[cfg(test)]

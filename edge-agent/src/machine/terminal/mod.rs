@@ -31,7 +31,7 @@ use super::record::Record;
 use super::session::Session;
 use crate::desk::DeskError;
 use crate::journal::{Durability, frame_size};
-use crate::rules::{Rule, Rules};
+use crate::rules::{Rule, Rules, Sound};
 use linkage::Action;
 use site::PendingConfig;
 
@@ -396,6 +396,15 @@ impl Terminal {
             self.sessions.remove(&oldest);
         }
     }
+}
+
+/// Whether a journal of these records holds another sale; none if one of them is not understood.
+pub(crate) fn has_room(records: &[Vec<u8>], capacity: u64) -> Option<bool> {
+    let mut book = Book::new();
+    for bytes in records {
+        book.apply(&Record::decode(bytes).ok()?, &Sound);
+    }
+    Some(size_of(&book.snapshot()) + SALE_BYTES <= capacity)
 }
 
 fn size_of(records: &[Record]) -> u64 {

@@ -58,6 +58,75 @@ fn a_payer_is_not_sent_to_pay_unless_the_order_is_on_the_disk() {
     assert!(is_unavailable(&world) || world.try_accept() == Err(DeskError::Busy));
 }
 
+/// A quote and a receipt as long as a signed message may be, the longest choice, all notices, a
+/// start in between, and a permit that comes twice.
+#[test]
+fn what_the_largest_sale_writes_was_reserved() {
+    use crate::machine::limits::{NOTICES_MAX, SALE_BYTES, UNDECIDED_BYTES};
+    let mut world = World::ready();
+    let mut config = site_config(2);
+    let item = |number: usize| Item {
+        id: format!("{}{number:02}", "i".repeat(30)).parse().unwrap(),
+        name: Text::english("x"),
+        price: yuan(100),
+        quantity_max: 9,
+    };
+    config.tariff.items = (0..LINES_MAX).map(item).collect();
+    config.tariff_version = config.tariff.version();
+    let lines = config.tariff.items.iter().map(|item| ItemLine {
+        item: item.id.clone(),
+        quantity: 9,
+    });
+    let lines: Vec<_> = lines.collect();
+    world.deliver(Down::Config, signed(&config));
+    let token = world.accept();
+    let before = world.written;
+    let chosen = world
+        .terminal
+        .handle_choose((token, lines), world.now, &mut world.entropy);
+    assert_eq!(chosen, Ok(()));
+    world.drain();
+    let request = world.last_request();
+    let mut quote = quote(&request);
+    quote.pay_url = "https://pay.example/".to_owned() + &"p".repeat(4_500);
+    world.reply(PaymentReply::Quote(signed(&quote)));
+    world.go_paying(token);
+    let paying = world.written;
+    let (switched, mut world) = (paying - before, world.reboot(|_| true));
+    for _ in 0..NOTICES_MAX + 5 {
+        world.view(token);
+        world.stall(Duration::from_secs(3));
+    }
+    let asked = world.sent.iter().find_map(|body| match body {
+        Body::Payment(PaymentMessage::PermitRequest(jws)) => Some(claims(jws).nonce),
+        _ => None,
+    });
+    let mut permit = permit(&request);
+    permit.nonce = asked.unwrap();
+    permit.devices = vec![gate(), "light".parse().unwrap()];
+    world.permit(&permit);
+    let results = [
+        ("gate", DeviceOutcome::Done),
+        ("light", DeviceOutcome::Done),
+    ];
+    world.switched(request.transaction, &results);
+    world.permit(&permit);
+    let receipt = Record::Receipt {
+        transaction: request.transaction,
+        receipt: "r"
+            .repeat(protocol::signed::JWS_LENGTH_MAX)
+            .parse()
+            .unwrap(),
+    };
+    let undecided = world.written + frame_size(receipt.encode().len());
+    assert!(
+        undecided > 10_000 && undecided <= UNDECIDED_BYTES,
+        "{undecided}"
+    );
+    let whole = switched + undecided;
+    assert!(whole > 20_000 && whole <= SALE_BYTES, "{whole}");
+}
+
 #[test]
 fn a_full_journal_sells_nothing_until_sales_are_settled_and_still_serves_the_open_one() {
     let mut world = World::ready();

@@ -31,7 +31,7 @@ use super::token::SessionToken;
 use super::view::View;
 use super::{Inbound, Output, Recovered, Setup, Terminal};
 use crate::journal::memory::MemoryFile;
-use crate::journal::{JOURNAL_SIZE_MIN, Journal, Opened};
+use crate::journal::{JOURNAL_SIZE_MIN, Journal, Opened, frame_size};
 use crate::rules::{Rules, Sound};
 use paper::*;
 use words::word;
@@ -64,6 +64,8 @@ pub(super) struct World {
     pub(super) switched: Vec<TransactionId>,
     /// Until when each of them was allowed.
     pub(super) deadlines: Vec<Tick>,
+    /// Bytes that were written to the journal.
+    pub(super) written: u64,
     /// A write or a sync failed, and the journal was not opened anew.
     pub(super) has_failed: bool,
     /// Stop before the output of this number, as a power cut would.
@@ -138,6 +140,7 @@ impl World {
             sent: Vec::new(),
             switched: Vec::new(),
             deadlines: Vec::new(),
+            written: 0,
             has_failed: false,
             power_cut_at: None,
             outputs_seen: 0,
@@ -424,6 +427,10 @@ impl World {
     }
 
     fn carry_out(&mut self, output: Output) {
+        if let Output::Journal { records, .. } = &output {
+            let size = |record: &Record| frame_size(record.encode().len());
+            self.written += records.iter().map(size).sum::<u64>();
+        }
         match output {
             Output::Journal {
                 ticket,
