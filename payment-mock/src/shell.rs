@@ -2,8 +2,11 @@
 
 mod driver;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use process::clock::Clock;
 use process::entropy::SystemEntropy;
@@ -21,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::desk::{Command, Desk};
-use crate::ledger::{DeedRefusal, Ledger};
+use crate::ledger::{Capabilities, DeedRefusal, Ledger, Rules};
 use crate::machine::{Identity, Machine, Outside};
 use crate::own_clock::OwnClock;
 use crate::scenario::Outcome;
@@ -280,6 +283,21 @@ impl Handle {
             Err(_) => self.last_totals.borrow().clone(),
         }
     }
+}
+
+/// All orders, by number, of a data folder that no server uses: a stopped one's, or a copy.
+///
+/// # Errors
+/// The folder holds no ledger that can be read, or a server is using it.
+pub fn read_totals(data_folder: &Path) -> Result<Vec<OrderTotals>, StoreError> {
+    let mut ledger = Ledger::new(Rules {
+        payees: BTreeSet::new(),
+        capabilities: Capabilities::default(),
+        late_booking: Duration::ZERO,
+    });
+    let tick = Clock::system().now().tick;
+    Store::open(data_folder)?.replay(|entry| ledger.restore(&entry, tick))?;
+    Ok(ledger.orders().map(OrderTotals::of).collect())
 }
 
 fn open_store(config: &Config) -> Result<Option<Store>, StoreError> {

@@ -7,6 +7,7 @@
 //! | [`programs`] | one of the separate programs: spawned, watched, killed |
 //! | [`stand`] | all of them as one shop, with their configuration files and keys |
 //! | [`relay`] | a Modbus relay board that remembers what it did |
+//! | [`faults`] | what is done to separate programs, and what must be true afterwards |
 //! | [`tool`] | programs that are no part of the workspace |
 //! | [`phone`] | a payer's phone without JavaScript |
 //! | [`visit`] | one visit of a phone to a terminal, from landing to the end |
@@ -15,6 +16,7 @@
 //! | [`html`] | the forms of a page |
 
 pub mod api;
+pub mod faults;
 pub mod html;
 pub mod phone;
 pub mod programs;

@@ -1,14 +1,15 @@
 //! The separate programs, as an operator runs them: spawned, watched, killed.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use process::clock::Clock;
 use tokio::process::{Child, Command};
 
@@ -21,6 +22,14 @@ const READY_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(25);
+
+/// What stands before a program's own name and words, and what it finds in its environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Launch {
+    /// A program that becomes ours or starts it under its own id, with its words.
+    pub wrapper: Vec<OsString>,
+    pub environment: Vec<(&'static str, OsString)>,
+}
 
 /// A running program. Dropped, it is killed.
 #[derive(Debug)]
@@ -38,20 +47,69 @@ impl Program {
 
     /// Starts any program.
     pub fn spawn(path: &Path, name: &str, arguments: &[&str], log: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(path);
+        command.args(arguments);
+        Self::command(command, name, log)
+    }
+
+    /// Starts one of the workspace's programs, unmodified, as `launch` says.
+    pub fn launch(
+        name: &str,
+        arguments: &[&str],
+        log: &Path,
+        launch: &Launch,
+    ) -> anyhow::Result<Self> {
+        let path = binary(name)?;
+        let mut command = match launch.wrapper.split_first() {
+            None => Command::new(path),
+            Some((wrapper, words)) => {
+                let mut command = Command::new(wrapper);
+                command.args(words).arg(path);
+                command
+            }
+        };
+        command.args(arguments).envs(launch.environment.clone());
+        Self::command(command, name, log)
+    }
+
+    fn command(mut command: Command, name: &str, log: &Path) -> anyhow::Result<Self> {
         let output = File::options().create(true).append(true).open(log)?;
-        let child = Command::new(path)
-            .args(arguments)
+        let child = command
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("{} does not start", path.display()))?;
+            .with_context(|| format!("{name} does not start"))?;
         Ok(Self {
             child,
             name: name.to_owned(),
             log: log.to_owned(),
         })
+    }
+
+    /// Its process id, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// Sends a signal by its name, `STOP` say.
+    pub async fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        let pid = self
+            .id()
+            .with_context(|| format!("{} has ended", self.name))?;
+        let kill = Command::new("kill")
+            .args([format!("-{signal}"), pid.to_string()])
+            .status()
+            .await?;
+        ensure!(kill.success(), "{} can't be sent {signal}", self.name);
+        Ok(())
     }
 
     /// Waits until `url` answers 200, or the program has ended.
@@ -82,15 +140,7 @@ impl Program {
 
     /// SIGTERM, and the exit code.
     pub async fn stop(mut self) -> anyhow::Result<i32> {
-        let pid = self
-            .child
-            .id()
-            .with_context(|| format!("{} has ended", self.name))?;
-        let kill = Command::new("kill")
-            .args(["-TERM", &pid.to_string()])
-            .status()
-            .await?;
-        anyhow::ensure!(kill.success(), "{} can't be told to stop", self.name);
+        self.signal("TERM").await?;
         self.wait(STOP_TIMEOUT).await
     }
 

@@ -6,6 +6,7 @@ mod settings;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use anyhow::{Context as _, ensure};
 use process::clock::Clock;
@@ -13,7 +14,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::api;
-use crate::programs::{self, Program};
+use crate::programs::{self, Launch, Program};
 
 /// One of the four programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,7 +49,7 @@ impl Role {
 }
 
 /// Where messages meet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bus {
     /// Inside the platform.
     Embedded,
@@ -74,6 +75,18 @@ pub struct Plan {
     pub outcome: &'static str,
     pub order_lifetime_ms: u64,
     pub nonce_grace_ms: u64,
+    pub patience: Patience,
+    /// Programs that find the broker elsewhere than where it listens: at a proxy, say.
+    pub routes: BTreeMap<Role, SocketAddr>,
+}
+
+/// How long programs wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// As an operator's, but that the platform asks sooner.
+    Ordinary,
+    /// Of seconds, for a shop whose programs die. What nobody can say is given back.
+    Short,
 }
 
 impl Plan {
@@ -86,6 +99,8 @@ impl Plan {
             outcome: "paid",
             order_lifetime_ms: 120_000,
             nonce_grace_ms: 60_000,
+            patience: Patience::Ordinary,
+            routes: BTreeMap::new(),
         }
     }
 
@@ -97,11 +112,13 @@ impl Plan {
         self
     }
 
-    const fn platform_timeouts(&self) -> &'static str {
-        // Questions and retries come sooner than for an operator; nobody gives up sooner.
-        "query_interval_ms = 1000\nclose_retry_ms = 500\nrefund_retry_ms = 500\n\
-         inquiry_interval_ms = 500\noff_repeat_ms = 500\npermit_minimum_ms = 500\n\
-         nonce_margin_ms = 1000"
+    /// With an order that a payer reaches, and that ends soon when nobody pays.
+    #[must_use]
+    pub const fn short(mut self) -> Self {
+        self.order_lifetime_ms = 6_000;
+        self.nonce_grace_ms = 2_000;
+        self.patience = Patience::Short;
+        self
     }
 }
 
@@ -122,6 +139,7 @@ pub struct Stand {
     ports: Ports,
     clock: Clock,
     running: BTreeMap<Role, Program>,
+    launches: BTreeMap<Role, Launch>,
 }
 
 impl Stand {
@@ -132,6 +150,7 @@ impl Stand {
             plan,
             clock: Clock::system(),
             running: BTreeMap::new(),
+            launches: BTreeMap::new(),
         };
         stand.configure().await?;
         Ok(stand)
@@ -157,16 +176,49 @@ impl Stand {
     /// Starts one, on the data that it left, and waits until it is ready.
     pub async fn start_program(&mut self, role: Role) -> anyhow::Result<()> {
         let config = self.config(role).display().to_string();
-        let mut program = Program::start(
+        let launch = self.launches.get(&role).cloned().unwrap_or_default();
+        let mut program = Program::launch(
             role.program(),
             &["run", "--config", &config],
             &self.log(role),
+            &launch,
         )?;
         program
             .wait_ready(&self.health_url(role, "/readyz"), &self.clock)
             .await?;
         self.running.insert(role, program);
         Ok(())
+    }
+
+    /// How a program is started from now on.
+    pub fn set_launch(&mut self, role: Role, launch: Launch) {
+        self.launches.insert(role, launch);
+    }
+
+    /// A program that runs, as far as we know.
+    pub fn program(&mut self, role: Role) -> anyhow::Result<&mut Program> {
+        self.running
+            .get_mut(&role)
+            .with_context(|| format!("{} does not run", role.program()))
+    }
+
+    /// Whether it was started, and has not been seen to end.
+    #[must_use]
+    pub fn is_running(&self, role: Role) -> bool {
+        self.running.contains_key(&role)
+    }
+
+    /// Programs that have ended since they were started; they count as stopped from now on.
+    pub fn take_ended(&mut self) -> anyhow::Result<Vec<(Role, ExitStatus)>> {
+        let mut ended = Vec::new();
+        for role in self.roles() {
+            let status = self.running.get_mut(&role).map(Program::ended);
+            if let Some(status) = status.transpose()?.flatten() {
+                self.running.remove(&role);
+                ended.push((role, status));
+            }
+        }
+        Ok(ended)
     }
 
     /// SIGKILL.
@@ -223,7 +275,13 @@ impl Stand {
     /// The folder with the platform's books.
     #[must_use]
     pub fn platform_data(&self) -> PathBuf {
-        self.folder(Role::Platform).join("data")
+        self.data(Role::Platform)
+    }
+
+    /// The folder in which a program keeps what it must not lose.
+    #[must_use]
+    pub fn data(&self, role: Role) -> PathBuf {
+        self.folder(role).join("data")
     }
 
     /// The configuration file of a program.

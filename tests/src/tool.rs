@@ -35,6 +35,18 @@ pub fn find_python() -> anyhow::Result<Option<PathBuf>> {
     known(named.filter(|path| path.is_file()), "python with pymodbus")
 }
 
+/// Says loudly what is not checked on this machine.
+///
+/// # Errors
+/// Nothing may be left out here.
+pub fn leave_out(what: &str) -> anyhow::Result<()> {
+    if is_required() {
+        bail!("not checked, but it has to be: {what}");
+    }
+    eprintln!("not checked: {what}");
+    Ok(())
+}
+
 fn known(found: Option<PathBuf>, name: &str) -> anyhow::Result<Option<PathBuf>> {
     if found.is_none() && is_required() {
         bail!("{name} is not installed; tests/run installs it");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Bus, Device, Plan, Ports};
+use super::{Bus, Device, Patience, Plan, Ports, Role};
 
 /// Anybody's key of the right form, until `keys init` has told the real one.
 pub(super) const KEY_UNKNOWN: &str = "PASTE-WHAT-payment-mock-keys-init-printed-A";
@@ -13,13 +13,14 @@ pub(super) fn platform(plan: &Plan, ports: &Ports, mock_key: &str, bus: Bus) -> 
         Bus::Alone => format!(
             "[broker.external]\naddress = \"127.0.0.1:{}\"\nuser = \"platform\"\n\
              password_file = \"data/platform.password\"\n",
-            ports.mqtt
+            broker_port(plan, ports, Role::Platform)
         ),
     };
     format!(
         r#"platform = "main"
 data_folder = "data"
 sites = "site.toml"
+uncertain = "{uncertain}"
 
 [[gateways]]
 id = "mock"
@@ -33,8 +34,43 @@ listen = "127.0.0.1:{api}"
 {timeouts}
 "#,
         api = ports.api,
-        timeouts = plan.platform_timeouts(),
+        timeouts = platform_timeouts(plan.patience),
+        uncertain = match plan.patience {
+            Patience::Ordinary => "review",
+            Patience::Short => "refund_as_loss",
+        },
     )
+}
+
+/// Questions and retries come sooner than for an operator; nobody gives up sooner.
+const fn platform_timeouts(patience: Patience) -> &'static str {
+    match patience {
+        Patience::Ordinary => {
+            "query_interval_ms = 1000\nclose_retry_ms = 500\nrefund_retry_ms = 500\n\
+             inquiry_interval_ms = 500\noff_repeat_ms = 500\npermit_minimum_ms = 500\n\
+             nonce_margin_ms = 1000"
+        }
+        Patience::Short => {
+            "gateway_call_ms = 1000\nquote_ms = 3000\nquery_interval_ms = 500\n\
+             close_retry_ms = 500\nrefund_retry_ms = 500\ninquiry_interval_ms = 500\n\
+             off_repeat_ms = 500\npermit_minimum_ms = 500\nnonce_margin_ms = 1000\n\
+             closing_ms = 8000"
+        }
+    }
+}
+
+/// What a terminal waits for beside its nonce.
+const fn terminal_timeouts(patience: Patience) -> &'static str {
+    match patience {
+        Patience::Ordinary => "",
+        Patience::Short => "quote_timeout_ms = 3000\nprobe_interval_ms = 1000\n",
+    }
+}
+
+/// Where a program finds the broker.
+fn broker_port(plan: &Plan, ports: &Ports, role: Role) -> u16 {
+    let route = plan.routes.get(&role);
+    route.map_or(ports.mqtt, |address| address.port())
 }
 
 fn embedded(ports: &Ports) -> String {
@@ -151,7 +187,7 @@ public_url = "http://localhost:{pages}"
 outcome = "{outcome}"
 slow_answer_ms = 2000
 "#,
-        mqtt = ports.mqtt,
+        mqtt = broker_port(plan, ports, Role::Mock),
         pages = ports.pages,
         outcome = plan.outcome,
     )
@@ -185,7 +221,7 @@ public_keys = ["{platform_key}"]
 
 [timeouts]
 nonce_grace_ms = {grace}
-
+{timeouts}
 [[devices]]
 id = "washer"
 {driver}
@@ -194,7 +230,8 @@ action.pulse = {{ ms = 500 }}
         folder = folder.display(),
         page = ports.page,
         health = ports.terminal_health,
-        mqtt = ports.mqtt,
+        mqtt = broker_port(plan, ports, Role::Terminal),
         grace = plan.nonce_grace_ms,
+        timeouts = terminal_timeouts(plan.patience),
     )
 }
