@@ -104,6 +104,16 @@ impl Plan {
         }
     }
 
+    /// The folder in which a program keeps what it must not lose.
+    #[must_use]
+    pub fn data(&self, role: Role) -> PathBuf {
+        self.folder_of(role).join("data")
+    }
+
+    fn folder_of(&self, role: Role) -> PathBuf {
+        self.folder.join(role.program())
+    }
+
     /// With an order that ends within seconds, so that a refund can be waited for.
     #[must_use]
     pub const fn brisk(mut self) -> Self {
@@ -281,7 +291,7 @@ impl Stand {
     /// The folder in which a program keeps what it must not lose.
     #[must_use]
     pub fn data(&self, role: Role) -> PathBuf {
-        self.folder(role).join("data")
+        self.plan.data(role)
     }
 
     /// The configuration file of a program.
@@ -297,7 +307,7 @@ impl Stand {
     }
 
     fn folder(&self, role: Role) -> PathBuf {
-        self.plan.folder.join(role.program())
+        self.plan.folder_of(role)
     }
 
     async fn configure(&self) -> anyhow::Result<()> {

@@ -172,7 +172,7 @@ fn sums(order: &OrderTotals) -> (i64, i64) {
 fn broken(audit: &Audit) -> Vec<String> {
     let unbalanced = (!audit.balanced).then(|| "I1: debits differ from credits".to_owned());
     let torn = (!audit.chain_intact).then(|| "I8: the event chain is broken".to_owned());
-    let violations = audit.violations.iter().cloned();
+    let violations = audit.violations.iter().map(ToString::to_string);
     violations.chain(unbalanced).chain(torn).collect()
 }
 

@@ -1,7 +1,8 @@
 //! A shop in which one case follows another. A case is one payer, one fault, and then nothing but
 //! waiting: whatever died is started again, and everything must settle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::books::{Books, End};
 use super::payer::{Payer, Told};
 use super::plan::Profile;
-use super::point::{Call, Point, When};
+use super::point::{Call, Effect, Nth, Point, When};
 use super::strace::{self, Injection, Tracer};
 use crate::phone::Phone;
 use crate::programs::Launch;
@@ -32,6 +33,12 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a fault is waited for once the payer has gone: the last words of a sale, and its
 /// pruning at the terminal, follow within a second.
 const LATE_FAULT_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// How long a stopped program stands still: longer than any nonce of these shops lives.
+pub const PAUSE: Duration = Duration::from_secs(30);
+
+/// A Modbus request that switches a coil on, as strace shows its end: function 5, coil 0, 0xff00.
+const COIL_ON: &str = r"\5\0\0\377\0";
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -52,6 +59,9 @@ pub struct Lane {
     relay: Relay,
     clock: Clock,
     strace: PathBuf,
+    launches: BTreeMap<Role, Launch>,
+    /// Programs that have ended and could not be started again yet.
+    down: BTreeSet<Role>,
 }
 
 impl Lane {
@@ -62,6 +72,15 @@ impl Lane {
 
     /// Starts a shop whose plan differs.
     pub async fn open_with(change: impl FnOnce(Plan) -> Plan) -> anyhow::Result<Option<Self>> {
+        let Some(mut lane) = Self::prepare(change).await? else {
+            return Ok(None);
+        };
+        lane.start().await?;
+        Ok(Some(lane))
+    }
+
+    /// Writes every file of a shop, and starts nothing.
+    pub async fn prepare(change: impl FnOnce(Plan) -> Plan) -> anyhow::Result<Option<Self>> {
         let Some(strace) = tool::find("strace")? else {
             return Ok(None);
         };
@@ -69,18 +88,47 @@ impl Lane {
         let relay = Relay::start().await?;
         let mut plan = change(Plan::new(folder.path()).short());
         plan.device = Device::Modbus(relay.address());
-        let mut stand = Stand::prepare(plan).await?;
-        for role in stand.roles() {
-            stand.set_launch(role, plain());
-            stand.start_program(role).await?;
-        }
         Ok(Some(Self {
-            stand,
+            stand: Stand::prepare(plan).await?,
             relay,
             clock: Clock::system(),
             strace,
             folder,
+            launches: BTreeMap::new(),
+            down: BTreeSet::new(),
         }))
+    }
+
+    /// What stands before a program at each of its starts.
+    pub fn set_launch(&mut self, role: Role, mut launch: Launch) {
+        launch.environment.push(one_worker());
+        self.launches.insert(role, launch);
+    }
+
+    /// Starts what does not run.
+    pub async fn start(&mut self) -> anyhow::Result<()> {
+        for role in self.stand.roles() {
+            if !self.stand.is_running(role) {
+                self.start_program(role).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn start_program(&mut self, role: Role) -> anyhow::Result<()> {
+        let launch = self.plain(role);
+        self.stand.set_launch(role, launch);
+        self.stand.start_program(role).await
+    }
+
+    /// One worker, so that a program's calls are those of few threads and a count means the same
+    /// again.
+    fn plain(&self, role: Role) -> Launch {
+        let alone = || Launch {
+            wrapper: Vec::new(),
+            environment: vec![one_worker()],
+        };
+        self.launches.get(&role).cloned().unwrap_or_else(alone)
     }
 
     #[must_use]
@@ -140,12 +188,15 @@ impl Lane {
         let mut trap = self.set(point, start).await?;
         let came = self.clock.now().tick;
         let payer = Payer::new(&self.stand.page(), &self.clock);
-        let mut payer = tokio::spawn(payer.run(came + SETTLE_TIMEOUT));
+        let mut payer = tokio::spawn(payer.run(came + PAUSE + SETTLE_TIMEOUT));
         let was_hit = self.tend(&mut trap, &mut payer).await?;
         let told = payer.await?;
         let duration = self.clock.now().tick.since(came);
         trap.release().await?;
-        let end = self.settle(&before, &told, point).await?;
+        let victim = point.map(|point| point.role);
+        let end = self.settle(&before, &told, victim).await?;
+        // The last call that was traced may have been the one, unnoticed until here.
+        self.restart_ended(victim).await?;
         if let Some(role) = point.and_then(haunted) {
             // Its tracer would kill it in some later case.
             self.end_haunting(role).await?;
@@ -157,14 +208,63 @@ impl Lane {
         })
     }
 
-    /// Ends every program; what had settled stays as it was.
-    pub async fn close(self) -> anyhow::Result<()> {
+    /// One payer, while `hurt` does something to the shop. Only `victim` may end of it, and is
+    /// started again until it runs.
+    ///
+    /// # Errors
+    /// A rule that was broken, or a program that can't be started any more.
+    pub async fn pay_while(
+        &mut self,
+        victim: Option<Role>,
+        hurt: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<Case> {
+        self.wait_free().await?;
+        let before = self.books()?;
+        let came = self.clock.now().tick;
+        let payer = Payer::new(&self.stand.page(), &self.clock);
+        let mut payer = tokio::spawn(payer.run(came + PAUSE + SETTLE_TIMEOUT));
+        let tended = async {
+            while !payer.is_finished() {
+                self.restart_ended(victim).await?;
+                tokio::time::sleep(LOOK_INTERVAL).await;
+            }
+            anyhow::Ok(())
+        };
+        let (hurt, tended) = tokio::join!(hurt, tended);
+        hurt.and(tended)?;
+        let told = (&mut payer).await?;
+        let duration = self.clock.now().tick.since(came);
+        let end = self.settle(&before, &told, victim).await?;
+        Ok(Case {
+            end,
+            was_hit: true,
+            duration,
+        })
+    }
+
+    /// Which of the terminal's writes moves the device, counted as points are. It varies by a few
+    /// from payment to payment: the devices are looked at in between.
+    pub async fn device_write(&mut self) -> anyhow::Result<Nth> {
+        let tracer = self.attach(Role::Terminal, None).await?;
+        self.pay(None).await?;
+        tracer.detach().await?;
+        let log = std::fs::read_to_string(self.trace_log(Role::Terminal))?;
+        strace::find(&log, Call::Writev, COIL_ON).context("no write moved the device")
+    }
+
+    /// Ends every program; what had settled stays as it was. The folder is left.
+    pub async fn stop(self) -> anyhow::Result<TempDir> {
         let platform = self.stand.platform_data();
-        let settled = platform::audit::read(&platform)?;
+        let settled = platform::audit::read(&platform)?.transactions;
         self.stand.stop().await?;
-        let left = platform::audit::read(&platform)?;
-        ensure!(left == settled, "the end changed something");
-        Ok(self.folder.close()?)
+        let left = platform::audit::read(&platform)?.transactions;
+        ensure!(left == settled, "the end changed a sale");
+        Ok(self.folder)
+    }
+
+    /// The same, and the folder goes.
+    pub async fn close(self) -> anyhow::Result<()> {
+        Ok(self.stop().await?.close()?)
     }
 
     /// What both ledgers and the relay say now.
@@ -196,7 +296,7 @@ impl Lane {
         &mut self,
         before: &Books,
         told: &Told,
-        point: Option<Point>,
+        victim: Option<Role>,
     ) -> anyhow::Result<End> {
         let deadline = self.clock.now().tick + SETTLE_TIMEOUT;
         loop {
@@ -205,7 +305,7 @@ impl Lane {
             if judged.is_ok() || self.clock.now().tick >= deadline {
                 return judged;
             }
-            self.restart_ended(point).await?;
+            self.restart_ended(victim).await?;
             tokio::time::sleep(LOOK_INTERVAL * 5).await;
         }
     }
@@ -229,7 +329,7 @@ impl Lane {
             point: Some(point),
             tracer,
             kill_at,
-            was_hit: false,
+            ..Trap::none()
         })
     }
 
@@ -259,11 +359,14 @@ impl Lane {
             if trap.kill_at.is_some_and(|at| at <= now) {
                 self.kill(trap).await?;
             }
-            let ended = self.restart_ended(trap.point).await?;
-            trap.was_hit |= !ended.is_empty() || trap.has_fired()?;
+            let victim = trap.point.map(|point| point.role);
+            let has_ended = self.restart_ended(victim).await?;
+            trap.was_hit |= has_ended || trap.has_fired()?;
+            self.pause_over(trap, now).await?;
             if payer.is_finished() {
                 let until = *late.get_or_insert(now + LATE_FAULT_TIMEOUT);
-                if trap.was_hit || trap.point.is_none() || now >= until {
+                let is_over = trap.was_hit && trap.resume_at.is_none();
+                if is_over || trap.point.is_none() || now >= until && !trap.was_hit {
                     return Ok(trap.was_hit);
                 }
             }
@@ -277,44 +380,69 @@ impl Lane {
         let Some(point) = trap.point else {
             return Ok(());
         };
-        self.stand.kill(point.role).await?;
+        let role = point.role;
+        if point.effect == Effect::Stop {
+            return self.stand.program(role)?.signal("STOP").await;
+        }
+        self.stand.kill(role).await?;
         if let When::Restart(at) = point.when {
             let effect = point.effect;
             let injection = Injection { effect, at };
-            let log = self.trace_log(point.role);
+            let log = self.trace_log(role);
             let mut launch = strace::launch(&self.strace, injection, &log);
-            launch.environment = plain().environment;
-            self.stand.set_launch(point.role, launch);
+            launch.environment = self.plain(role).environment;
+            self.stand.set_launch(role, launch);
             // It may die before it is ready, or never: both are what was asked for.
-            if let Err(error) = self.stand.start_program(point.role).await {
-                tracing::debug!(%error, "killed at its start");
-            }
-            self.stand.set_launch(point.role, plain());
-            if self.stand.is_running(point.role) {
+            if self.stand.start_program(role).await.is_ok() {
                 return Ok(());
             }
         }
-        self.stand.start_program(point.role).await
+        self.start_program(role).await
+    }
+
+    /// Lets a stopped program go on when its time has come.
+    async fn pause_over(&mut self, trap: &mut Trap, now: Tick) -> anyhow::Result<()> {
+        let Some(point) = trap.point.filter(|point| point.effect == Effect::Stop) else {
+            return Ok(());
+        };
+        if trap.was_hit && !trap.has_paused {
+            trap.has_paused = true;
+            trap.resume_at = Some(now + PAUSE);
+        }
+        if trap.resume_at.is_some_and(|at| at <= now) {
+            trap.resume_at = None;
+            self.stand.program(point.role)?.signal("CONT").await?;
+        }
+        Ok(())
     }
 
     async fn end_haunting(&mut self, role: Role) -> anyhow::Result<()> {
-        for (role, _) in self.stand.take_ended()? {
-            self.stand.start_program(role).await?;
-        }
+        self.restart_ended(Some(role)).await?;
         self.stand.kill(role).await?;
-        self.stand.start_program(role).await
+        self.start_program(role).await
     }
 
-    /// What an operator's supervisor does. Nothing but the fault ends a program.
-    async fn restart_ended(&mut self, point: Option<Point>) -> anyhow::Result<Vec<Role>> {
-        let mut restarted = Vec::new();
+    /// What an operator's supervisor does. Nothing but the fault ends a program, and nothing but
+    /// the victim may need several tries. Whether any had ended.
+    async fn restart_ended(&mut self, victim: Option<Role>) -> anyhow::Result<bool> {
         for (role, status) in self.stand.take_ended()? {
-            let expected = point.is_some_and(|point| point.role == role);
+            let expected = victim == Some(role);
             ensure!(expected, "{} ended with {status} by itself", role.program());
-            self.stand.start_program(role).await?;
-            restarted.push(role);
+            self.down.insert(role);
         }
-        Ok(restarted)
+        let has_ended = !self.down.is_empty();
+        for role in self.down.clone() {
+            match self.start_program(role).await {
+                Ok(()) => {
+                    self.down.remove(&role);
+                }
+                Err(error) if victim == Some(role) => {
+                    tracing::debug!(%error, "tried again later");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(has_ended)
     }
 
     /// The calls of a start, on the data of some payments.
@@ -322,15 +450,14 @@ impl Lane {
         self.stand.kill(role).await?;
         let log = self.trace_log(role);
         let mut launch = strace::launch_counting(&self.strace, &log);
-        launch.environment = plain().environment;
+        launch.environment = self.plain(role).environment;
         self.stand.set_launch(role, launch);
         self.stand.start_program(role).await?;
         self.wait_free().await?;
-        self.stand.set_launch(role, plain());
         let calls = strace::read_counts(&log)?;
         // The tracer goes with the program.
         self.stand.kill(role).await?;
-        self.stand.start_program(role).await?;
+        self.start_program(role).await?;
         self.wait_free().await?;
         Ok(calls)
     }
@@ -343,6 +470,8 @@ struct Trap {
     tracer: Option<Tracer>,
     kill_at: Option<Tick>,
     was_hit: bool,
+    has_paused: bool,
+    resume_at: Option<Tick>,
 }
 
 impl Trap {
@@ -352,6 +481,8 @@ impl Trap {
             tracer: None,
             kill_at: None,
             was_hit: false,
+            has_paused: false,
+            resume_at: None,
         }
     }
 
@@ -375,10 +506,6 @@ const fn haunted(point: Point) -> Option<Role> {
     }
 }
 
-/// One worker, so that a program's calls are those of few threads and a count means the same again.
-fn plain() -> Launch {
-    Launch {
-        wrapper: Vec::new(),
-        environment: vec![("TOKIO_WORKER_THREADS", "1".into())],
-    }
+fn one_worker() -> (&'static str, OsString) {
+    ("TOKIO_WORKER_THREADS", "1".into())
 }

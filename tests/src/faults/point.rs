@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `CALL/N` | as a thread of the program makes its N-th such call since the payer came |
 //! | `start/CALL/N` | the same since a restart; the program was killed during the payment first |
-//! | `after/MS` | so many milliseconds after the payer came; kills only |
+//! | `after/MS` | so many milliseconds after the payer came; no errors |
 
 use std::fmt;
 use std::str::FromStr;
@@ -70,16 +70,19 @@ pub enum Effect {
     InputOutput,
     /// The call fails with ENOSPC and does nothing.
     NoSpace,
+    /// SIGSTOP before the call, and SIGCONT after [`super::lane::PAUSE`].
+    Stop,
 }
 
 impl Effect {
-    const ALL: [Self; 3] = [Self::Kill, Self::InputOutput, Self::NoSpace];
+    const ALL: [Self; 4] = [Self::Kill, Self::InputOutput, Self::NoSpace, Self::Stop];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Kill => "kill",
             Self::InputOutput => "eio",
             Self::NoSpace => "enospc",
+            Self::Stop => "stop",
         }
     }
 }
@@ -181,6 +184,7 @@ mod tests {
             "terminal/eio/fdatasync/1",
             "mock/enospc/pwrite64/12",
             "broker/kill/after/250",
+            "terminal/stop/writev/20",
             "platform/kill/start/pwrite64/2",
         ] {
             assert_eq!(text.parse::<Point>().unwrap().to_string(), text);

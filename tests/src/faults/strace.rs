@@ -41,6 +41,7 @@ impl Injection {
             Effect::Kill => "signal=KILL",
             Effect::InputOutput => "error=EIO",
             Effect::NoSpace => "error=ENOSPC",
+            Effect::Stop => "signal=STOP",
         };
         format!("inject={call}:{effect}:when={count}")
     }
@@ -108,7 +109,12 @@ impl Tracer {
     /// Whether the injection has happened.
     pub fn has_fired(&self) -> anyhow::Result<bool> {
         let log = std::fs::read_to_string(&self.log)?;
-        Ok(log.contains("(INJECTED)") || log.contains("+++ killed by SIGKILL"))
+        let signs = [
+            "(INJECTED)",
+            "+++ killed by SIGKILL",
+            "--- stopped by SIGSTOP",
+        ];
+        Ok(signs.iter().any(|sign| log.contains(sign)))
     }
 
     /// Lets the program go, whole or dead, and returns how often it made each call: the highest
@@ -164,6 +170,35 @@ fn trace_all() -> String {
     format!("trace={}", names.join(","))
 }
 
+/// The last `call` of a log whose arguments show `text`, counted as points are.
+#[must_use]
+pub fn find(log: &str, call: Call, text: &str) -> Option<Nth> {
+    let mut threads: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut found = None;
+    for line in log.lines() {
+        let Some((thread, rest)) = line.split_once(char::is_whitespace) else {
+            continue;
+        };
+        if name(rest) != call.as_str() {
+            continue;
+        }
+        let count = threads.entry(thread).or_default();
+        *count += 1;
+        if rest.contains(text) {
+            found = Some(Nth {
+                call,
+                count: *count,
+            });
+        }
+    }
+    found
+}
+
+/// Of the call that a line is about, without its thread.
+fn name(line: &str) -> &str {
+    line.trim_start().split('(').next().unwrap_or_default()
+}
+
 /// Lines are `PID call(arguments…`, or `PID <... call resumed>` for the second half of one.
 fn count(log: &str) -> BTreeMap<Call, u32> {
     let mut threads: BTreeMap<(&str, Call), u32> = BTreeMap::new();
@@ -171,8 +206,10 @@ fn count(log: &str) -> BTreeMap<Call, u32> {
         let Some((thread, rest)) = line.split_once(char::is_whitespace) else {
             continue;
         };
-        let name = rest.trim_start().split('(').next().unwrap_or_default();
-        if let Some(call) = Call::ALL.into_iter().find(|call| call.as_str() == name) {
+        if let Some(call) = Call::ALL
+            .into_iter()
+            .find(|call| call.as_str() == name(rest))
+        {
             *threads.entry((thread, call)).or_default() += 1;
         }
     }
@@ -201,6 +238,18 @@ mod tests {
     fn calls_are_counted_by_thread_and_the_highest_is_told() {
         let expected = BTreeMap::from([(Call::Fdatasync, 2), (Call::Sendto, 1)]);
         assert_eq!(count(LOG), expected);
+    }
+
+    #[test]
+    fn a_call_is_found_by_what_it_carries() {
+        let log = r#"
+7 writev(3, [{iov_base="\0\1", iov_len=2}], 1) = 2
+8 writev(9, [{iov_base="\0\1\0\0\0\6\1\5\0\0\377\0", iov_len=12}], 1 <unfinished ...>
+7 writev(3, [{iov_base="\0\2", iov_len=2}], 1) = 2"#;
+        let at = |text| find(log, Call::Writev, text).map(|nth| nth.count);
+        assert_eq!(at(r"\5\0\0\377\0"), Some(1));
+        assert_eq!(at(r"\0\2"), Some(2));
+        assert_eq!(at(r"\9"), None);
     }
 
     #[test]
