@@ -41,6 +41,8 @@ pub use config::{Broker, Capabilities, Config, Delays, Forgotten, KeyRetention, 
 pub use ledger::DeedRefusal;
 pub use machine::Outside;
 pub use scenario::{Outcome, OutcomeError, RuleError, RuleText, Ruleset, Silence};
-pub use shell::{BuildError, Handle, Keys, OutsideError, PaymentMock, RunError, build, read_totals};
+pub use shell::{
+    BuildError, Handle, Keys, OutsideError, PaymentMock, RunError, build, read_totals,
+};
 pub use store::StoreError;
 pub use totals::OrderTotals;

@@ -46,7 +46,8 @@ async fn a_terminal_without_room_for_its_journal_sells_nothing_until_there_is() 
     folder.close().unwrap();
 }
 
-/// At several moments of a payment, which takes about 150 ms.
+/// At several moments of a payment, which takes about 150 ms. A terminal has taken its room before
+/// (R14) and goes on; stores that want more of the disk wait, or end and are started again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fills_in_mid_payment_costs_nobody_money() {
     for role in [Role::Platform, Role::Mock, Role::Terminal] {

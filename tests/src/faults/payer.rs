@@ -3,35 +3,40 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use hyper::Uri;
 use process::clock::Clock;
+use protocol::evidence::{self, PublishedKeys, ReceiptFile};
 use protocol::message::Receipt;
 use protocol::time::Tick;
-use serde::Deserialize;
 
+use crate::html;
 use crate::phone::{Page, Phone};
 use crate::visit::ENDS;
 
 /// Between two looks; a page without JavaScript refreshes every second or slower.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
+/// Between two looks at the platform's status page, which refreshes every ten seconds.
+const STATUS_INTERVAL: Duration = Duration::from_millis(400);
+
+/// Where a platform has the status pages of its payers.
+const STATUS_PATH: &str = "/r/";
+
 /// What a payer knows in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     /// Whether a press of the payment server's button was answered, or may have been taken.
     pub has_pressed: bool,
-    /// The receipt that was downloaded.
+    /// The receipt that was downloaded, from terminal or platform, and checked with the keys that
+    /// the platform publishes.
     pub receipt: Option<Box<Receipt>>,
-    /// The last page: one of [`ENDS`], `gone`, or where it was when time was up.
+    /// The last page: one of [`ENDS`], `gone`, or a word of the platform's status page.
     pub state: String,
     /// Where it came back to.
     pub session: Option<String>,
-}
-
-/// The file that the terminal's page offers.
-#[derive(Deserialize)]
-struct ReceiptFile {
-    receipt: Box<Receipt>,
+    /// The status page that the bill named.
+    pub status: Option<String>,
 }
 
 /// A payer under way.
@@ -42,6 +47,8 @@ pub struct Payer {
     terminal: String,
     session: Option<Uri>,
     checkout: Option<Uri>,
+    /// The status page at the platform.
+    status: Option<Uri>,
     has_pressed: bool,
     /// The payment server takes no payment any more.
     is_checkout_over: bool,
@@ -52,6 +59,8 @@ pub struct Payer {
 enum Next {
     At(String),
     Again,
+    /// The same, but not soon.
+    Later,
     End(Option<Box<Receipt>>),
 }
 
@@ -64,6 +73,7 @@ impl Payer {
             terminal: terminal.to_owned(),
             session: None,
             checkout: None,
+            status: None,
             has_pressed: false,
             is_checkout_over: false,
             state: String::new(),
@@ -77,6 +87,7 @@ impl Payer {
             match self.step(&url).await {
                 Ok(Next::At(next)) => url = next,
                 Ok(Next::Again) => tokio::time::sleep(LOOK_INTERVAL).await,
+                Ok(Next::Later) => tokio::time::sleep(STATUS_INTERVAL).await,
                 Ok(Next::End(receipt)) => return self.told(receipt),
                 Err(error) => {
                     tracing::debug!(%error, url, "the payer tries again");
@@ -93,6 +104,7 @@ impl Payer {
             receipt,
             state: self.state,
             session: self.session.map(|session| session.to_string()),
+            status: self.status.map(|status| status.to_string()),
         }
     }
 
@@ -101,7 +113,13 @@ impl Payer {
         if self.is_checkout(&page.url) {
             return self.at_checkout(&page).await;
         }
+        if page.status == 429 {
+            return Ok(Next::Later);
+        }
         self.state = page.state();
+        if page.url.path().starts_with(STATUS_PATH) {
+            return self.at_status(&page).await;
+        }
         match self.state.as_str() {
             "free" if self.session.is_some() => self.begin_anew(),
             "free" => {
@@ -117,13 +135,16 @@ impl Payer {
                 Ok(Next::Again)
             }
             "bill" => {
+                let links = html::links(&page.body).into_iter();
+                let status = links.filter_map(|link| link.parse::<Uri>().ok());
+                self.status = status.filter(is_status).next();
                 let checkout = self.phone.submit(&page, &page.form("/pay")?).await?;
                 Ok(self.leave(&page.url, &checkout))
             }
             "paying" | "verifying" => Ok(self.wait_for_payment()),
-            "done" => self.fetch_receipt(&page).await,
+            "done" => self.fetch_receipt(&page, Next::Again).await,
             "gone" | "no_page" | "wrong" | "unavailable" => self.begin_anew(),
-            state if ENDS.contains(&state) => Ok(Next::End(None)),
+            state if ENDS.contains(&state) => Ok(self.leave_terminal()),
             _ => Ok(Next::Again),
         }
     }
@@ -152,10 +173,11 @@ impl Payer {
     /// A payer who may have paid never starts a second sale.
     fn begin_anew(&mut self) -> anyhow::Result<Next> {
         if self.has_pressed {
-            return Ok(Next::End(None));
+            return Ok(self.leave_terminal());
         }
         self.session = None;
         self.checkout = None;
+        self.status = None;
         self.is_checkout_over = false;
         Ok(Next::At(self.terminal.clone()))
     }
@@ -186,15 +208,47 @@ impl Payer {
         }
     }
 
-    async fn fetch_receipt(&self, page: &Page) -> anyhow::Result<Next> {
-        if !page.body.contains("/receipt.json") {
-            return Ok(Next::Again);
+    /// Whoever may have paid asks the platform how it ended.
+    fn leave_terminal(&self) -> Next {
+        match &self.status {
+            Some(status) if self.has_pressed => Next::At(status.to_string()),
+            _ => Next::End(None),
         }
+    }
+
+    async fn at_status(&self, page: &Page) -> anyhow::Result<Next> {
+        match self.state.as_str() {
+            "served" => self.fetch_receipt(page, Next::Later).await,
+            "returned" | "nothing" => Ok(Next::End(None)),
+            _ => Ok(Next::Later),
+        }
+    }
+
+    async fn fetch_receipt(&self, page: &Page, otherwise: Next) -> anyhow::Result<Next> {
+        if !page.body.contains("/receipt.json") {
+            return Ok(otherwise);
+        }
+        let status = self
+            .status
+            .as_ref()
+            .context("the bill named no status page")?;
+        let authority = status.authority().context("a link has an authority")?;
         let file = self
             .phone
             .open(&format!("{}/receipt.json", page.url))
             .await?;
-        let file: ReceiptFile = serde_json::from_str(&file.body)?;
-        Ok(Next::End(Some(file.receipt)))
+        let keys = self
+            .phone
+            .open(&format!("http://{authority}/keys.json"))
+            .await?;
+        let file = ReceiptFile::parse(file.body.as_bytes())?;
+        let keys = PublishedKeys::parse(keys.body.as_bytes())?;
+        let proof = evidence::check(&file, &keys, None)
+            .map_err(|misfit| anyhow::anyhow!("no good receipt: {misfit:?}"))?;
+        Ok(Next::End(Some(Box::new(proof.receipt().clone()))))
     }
+}
+
+fn is_status(link: &Uri) -> bool {
+    link.path().starts_with(STATUS_PATH)
 }

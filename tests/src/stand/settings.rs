@@ -30,10 +30,15 @@ public_keys = ["{mock_key}"]
 [api]
 listen = "127.0.0.1:{api}"
 
+[public]
+listen = "127.0.0.1:{public}"
+url = "http://127.0.0.1:{public}"
+
 [timeouts]
 {timeouts}
 "#,
         api = ports.api,
+        public = ports.public,
         timeouts = platform_timeouts(plan.patience),
         uncertain = match plan.patience {
             Patience::Ordinary => "review",
