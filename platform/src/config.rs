@@ -13,6 +13,7 @@ use protocol::id::{GatewayId, PlatformId};
 use protocol::signed::{KeyId, Keyring, PublicKey};
 use protocol_client::BrokerAddress;
 
+pub use crate::caps::CapLimits;
 pub use crate::reconciliation::ReconciliationPolicy;
 pub use crate::sale::{Timeouts, UncertainPolicy};
 pub use address::{AddressError, PublicAddress};
@@ -50,6 +51,8 @@ pub struct Config {
     pub uncertain: UncertainPolicy,
     /// When statements are compared with our books, and what that may do.
     pub reconciliation: ReconciliationPolicy,
+    /// Above which a refund waits for a person.
+    pub caps: CapLimits,
 }
 
 /// Pages that need no password: a sale by its unguessable link, the published keys.
@@ -135,6 +138,7 @@ impl Config {
             timeouts: Timeouts::default(),
             uncertain: UncertainPolicy::default(),
             reconciliation: ReconciliationPolicy::default(),
+            caps: CapLimits::default(),
         }
     }
 

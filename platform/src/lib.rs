@@ -7,6 +7,7 @@
 mod act;
 mod api;
 pub mod audit;
+mod caps;
 pub mod config;
 #[cfg(any(test, fuzzing))]
 pub mod decoders;
@@ -30,5 +31,6 @@ pub mod site;
 mod store;
 pub mod verify;
 
+pub use caps::CapLimits;
 pub use config::{Config, Settings};
 pub use shell::{BuildError, Keys, Platform, RunError, build};

@@ -15,6 +15,7 @@ use protocol::signed::SigningKey;
 use protocol::time::{Now, Tick};
 use protocol::topic::Topic;
 
+use crate::caps::CapLimits;
 use crate::config;
 use crate::engine::core::{Core, Ground, Source};
 use crate::engine::gateway::gateways;
@@ -95,6 +96,7 @@ impl Platform {
             store_epoch: store.epoch(),
             serial: store.starts(),
             status_url: None,
+            caps: CapLimits::default(),
         };
         let entropy: Box<dyn Source> = Box::new(entropy);
         Ok(Self {
@@ -111,6 +113,11 @@ impl Platform {
         let taken = self.core.believe(topic, payload, is_retained);
         let wanted = self.core.wanted(&taken.intent);
         self.load(&wanted, now);
+        for (gateway, payment) in self.core.new_payments(&taken.intent) {
+            let owner = self.store.payment_owner(&gateway, payment).ok().flatten();
+            let owned = owner.map(|transaction| (payment, transaction));
+            self.core.adopt_payments(owned.into_iter().collect());
+        }
         self.core.apply(taken.intent, now);
         if let Some((terminal, record)) = taken.record {
             self.core.take_record(&terminal, record, now);
@@ -179,6 +186,7 @@ impl Platform {
             self.core.adopt_terminal(row);
         }
         self.load(&open, now);
+        self.core.handle_loaded(now);
     }
 
     /// Every sale, in the order of their ids.

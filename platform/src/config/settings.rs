@@ -18,6 +18,7 @@ use super::{
     Broker, Config, Embedded, External, Gateway, Public, PublicAddress, Published,
     ReconciliationPolicy, Timeouts, UncertainPolicy,
 };
+use crate::caps::CapLimits;
 
 /// IANA's port for plain MQTT.
 const MQTT_PORT: u16 = 1_883;
@@ -60,6 +61,9 @@ pub struct Settings {
     /// When statements of payment servers are compared with our books.
     #[serde(default)]
     pub reconciliation: ReconciliationPolicy,
+    /// Above which a refund waits for a person.
+    #[serde(default)]
+    pub caps: CapLimits,
     #[serde(default)]
     pub log: LogSettings,
 }
@@ -272,6 +276,7 @@ impl Settings {
             timeouts: self.timeouts.clone(),
             uncertain: self.uncertain,
             reconciliation: self.reconciliation.clone(),
+            caps: self.caps.clone(),
         };
         config.check()?;
         Ok(config)

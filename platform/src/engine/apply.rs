@@ -1,7 +1,11 @@
 //! Who may move which sale, and how.
 
-use protocol::id::TransactionId;
-use protocol::message::{Hello, OrderRefusal, OrderRefused, OrderRequest};
+use std::collections::BTreeMap;
+
+use protocol::id::{GatewayId, PaymentId, TransactionId};
+use protocol::message::{
+    GatewayResult, Hello, OrderRefusal, OrderRefused, OrderRequest, PAYMENTS_MAX,
+};
 use protocol::signed::Verified;
 use protocol::time::Now;
 use protocol::topic::TerminalName;
@@ -11,6 +15,7 @@ use super::group::Kept;
 use super::intake::{Intent, TerminalStep};
 use super::speak;
 use crate::metrics;
+use crate::rules::Rule;
 use crate::sale::{Sale, SiteFacts, Turn, admit};
 use crate::store::{IdentityRow, TerminalNote};
 
@@ -34,6 +39,25 @@ impl Core {
         wanted
             .into_iter()
             .filter(|transaction| !self.has(*transaction))
+            .collect()
+    }
+
+    /// Payments that `intent` shows, and that its sale has not booked: whose are they?
+    pub(crate) fn new_payments(&self, intent: &Intent) -> Vec<(GatewayId, PaymentId)> {
+        let Intent::Answer(answer) = intent else {
+            return Vec::new();
+        };
+        let GatewayResult::Order(view) = &answer.result else {
+            return Vec::new();
+        };
+        let Some(kept) = self.sales.get(&view.order) else {
+            return Vec::new();
+        };
+        let payments = view.payments.iter().map(|shown| shown.payment);
+        payments
+            .filter(|payment| !kept.sale.has_payment(*payment))
+            .take(PAYMENTS_MAX)
+            .map(|payment| (answer.gateway.clone(), payment))
             .collect()
     }
 
@@ -103,7 +127,7 @@ impl Core {
         }
         match self.make_sale(request, traceparent, now) {
             Ok(sale) => {
-                self.supersede(&sale, now);
+                self.supersede(&sale.facts().terminal, now);
                 self.keep(Kept::new(sale));
                 self.absorb(transaction, now);
             }
@@ -151,17 +175,22 @@ impl Core {
             time_zone: site.time_zone.clone(),
             status_url: self.ground.status_url.clone(),
         };
+        let is_blocked =
+            self.is_payable_at(&request.terminal) && gateway.policy.holds(Rule::OneOpenOrder);
+        let no_payments = BTreeMap::new();
         let mut turn = Turn {
             now,
             entropy: &mut *self.entropy,
             policy: &gateway.policy,
+            caps: &mut self.caps,
+            taken: &no_payments,
         };
-        Ok(Sale::request(request, bill, facts, &mut turn))
+        Ok(Sale::request(request, bill, facts, is_blocked, &mut turn))
     }
 
     /// At most one order is on offer at a terminal (R4).
-    fn supersede(&mut self, sale: &Sale, now: Now) {
-        for other in self.of_terminal(&sale.facts().terminal) {
+    fn supersede(&mut self, terminal: &TerminalName, now: Now) {
+        for other in self.of_terminal(terminal) {
             let is_on_offer = self
                 .sales
                 .get(&other)
@@ -225,12 +254,7 @@ impl Core {
         }
     }
 
-    fn apply_event(
-        &mut self,
-        gateway: &protocol::id::GatewayId,
-        transaction: TransactionId,
-        now: Now,
-    ) {
+    fn apply_event(&mut self, gateway: &GatewayId, transaction: TransactionId, now: Now) {
         let is_own = |kept: &Kept| kept.sale.facts().gateway == *gateway;
         if self.sales.get(&transaction).is_some_and(is_own) {
             self.step(transaction, now, Sale::handle_event);
@@ -252,7 +276,7 @@ impl Core {
         for transaction in self.of_terminal(terminal) {
             let is_listed = hello.open.contains(&transaction);
             self.step(transaction, now, |sale, turn| {
-                sale.handle_hello(is_listed, turn);
+                sale.handle_hello(is_listed, hello.boot, turn);
             });
         }
         for transaction in &hello.open {
@@ -348,8 +372,7 @@ const fn refusal_name(reason: OrderRefusal) -> &'static str {
     }
 }
 
-const fn result_name(result: &protocol::message::GatewayResult) -> &'static str {
-    use protocol::message::GatewayResult;
+const fn result_name(result: &GatewayResult) -> &'static str {
     match result {
         GatewayResult::Order(_) => "order",
         GatewayResult::Refund(_) => "refund",

@@ -7,7 +7,7 @@ use std::hash::Hasher;
 use std::sync::Arc;
 
 use protocol::codec::Record;
-use protocol::id::{Entropy, GatewayId, Nonce, StoreEpoch, TransactionId};
+use protocol::id::{Entropy, GatewayId, Nonce, PaymentId, StoreEpoch, TransactionId};
 use protocol::message::{Ack, Digest, Operation};
 use protocol::time::{Now, Tick};
 use protocol::topic::{TerminalName, Topic};
@@ -20,6 +20,7 @@ use super::reading::Reading;
 use super::reconcile::Reconciliations;
 use super::speak::{self, Parcel, SpeakError, Speaker};
 use crate::act::HoldScope;
+use crate::caps::{CapLimits, Caps};
 use crate::ledger::check_balanced;
 use crate::metrics;
 use crate::registry::Registry;
@@ -70,6 +71,7 @@ pub(crate) struct Ground {
     pub(crate) serial: u64,
     /// Where payers find their status page, without the token; none if we serve none.
     pub(crate) status_url: Option<String>,
+    pub(crate) caps: CapLimits,
 }
 
 #[derive(Debug, Clone)]
@@ -92,6 +94,10 @@ pub(crate) struct Core {
     pub(super) reading: Reading,
     /// Whether refunds that rest on the store alone go out by themselves.
     pub(super) is_mending: bool,
+    /// Refunds that went out by themselves lately (R13).
+    pub(super) caps: Caps,
+    /// Whose payments are, of those that this round may meet (I4).
+    taken: BTreeMap<PaymentId, TransactionId>,
     pub(super) group: Group,
     pub(super) reconciliations: Reconciliations,
     /// Of the orders that statements of this round name.
@@ -100,6 +106,7 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new(ground: Ground, entropy: Box<dyn Source>) -> Self {
+        let caps = Caps::new(ground.caps.clone());
         Self {
             serial: ground.serial,
             reading: Reading::new(ground.store_epoch),
@@ -115,6 +122,8 @@ impl Core {
             receipts: BTreeMap::new(),
             holds: BTreeSet::new(),
             is_mending: true,
+            caps,
+            taken: BTreeMap::new(),
             group: Group::default(),
             reconciliations: Reconciliations::default(),
             books: Vec::new(),
@@ -131,6 +140,7 @@ impl Core {
         self.acks = Acks::default();
         self.receipts.clear();
         self.holds.clear();
+        self.taken.clear();
         self.group = Group::default();
         self.books.clear();
     }
@@ -274,6 +284,9 @@ impl Core {
 
     /// The group is on the disk: what only waits need not stay in memory.
     pub(crate) fn handle_committed(&mut self) {
+        self.taken.clear();
+        // Nothing keeps them over a restart yet: the window then begins empty.
+        drop(self.caps.take_notes());
         for transaction in std::mem::take(&mut self.touched) {
             let is_parked = |kept: &Kept| kept.sale.is_parked();
             if self.sales.get(&transaction).is_some_and(is_parked)
@@ -306,6 +319,49 @@ impl Core {
         self.sales.insert(transaction, kept);
     }
 
+    /// Everything that was open is loaded: what waited for a sale that is shut by now waits no more.
+    pub(crate) fn handle_loaded(&mut self, now: Now) {
+        let sales: Vec<TransactionId> = self.sales.keys().copied().collect();
+        for transaction in sales {
+            self.unblock(transaction, now);
+        }
+    }
+
+    /// The store knows whose payments these are.
+    pub(crate) fn adopt_payments(&mut self, owned: Vec<(PaymentId, TransactionId)>) {
+        self.taken.extend(owned);
+    }
+
+    /// Whether an order may still be paid at this terminal (R4).
+    pub(super) fn is_payable_at(&self, terminal: &TerminalName) -> bool {
+        let of_terminal = self.by_terminal.get(terminal).into_iter().flatten();
+        let mut sales = of_terminal.filter_map(|transaction| self.sales.get(transaction));
+        sales.any(|kept| kept.sale.is_payable())
+    }
+
+    /// Lets the sale that waits at this sale's terminal go on, once no order can be paid there.
+    fn unblock(&mut self, transaction: TransactionId, now: Now) {
+        let Some(kept) = self.sales.get(&transaction) else {
+            return;
+        };
+        let terminal = &kept.sale.facts().terminal;
+        let is_alone = self.by_terminal.get(terminal).is_none_or(|of| of.len() < 2);
+        if is_alone && !kept.sale.is_waiting() || self.is_payable_at(terminal) {
+            return;
+        }
+        let terminal = terminal.clone();
+        let is_waiting = |core: &Self, other: &TransactionId| {
+            let kept = core.sales.get(other);
+            kept.is_some_and(|kept| kept.sale.is_waiting())
+        };
+        let waiting = self.of_terminal(&terminal);
+        let first = waiting.into_iter().find(|other| is_waiting(self, other));
+        if let Some(first) = first {
+            // The sale that goes on is payable at once, so this ends with the first one.
+            self.step(first, now, Sale::handle_unblocked);
+        }
+    }
+
     pub(super) fn of_terminal(&self, terminal: &TerminalName) -> Vec<TransactionId> {
         let of_terminal = self.by_terminal.get(terminal);
         of_terminal.into_iter().flatten().copied().collect()
@@ -329,6 +385,8 @@ impl Core {
             now,
             entropy: &mut *self.entropy,
             policy: &gateway.policy,
+            caps: &mut self.caps,
+            taken: &self.taken,
         };
         let result = step(&mut kept.sale, &mut turn);
         self.absorb(transaction, now);
@@ -353,6 +411,7 @@ impl Core {
             .get(&transaction)
             .and_then(|kept| kept.sale.poll_timeout());
         self.set_wake(transaction, wake);
+        self.unblock(transaction, now);
     }
 
     fn absorb_one(
@@ -370,7 +429,10 @@ impl Core {
                 Ok(()) => kept.draft.postings.extend(entry),
                 Err(error) => tracing::error!(%transaction, %error, "an entry is not booked"),
             },
-            Output::Payment(payment) => kept.draft.payments.push(payment),
+            Output::Payment(payment) => {
+                self.taken.insert(payment.payment, transaction);
+                kept.draft.payments.push(payment);
+            }
             Output::Refund(refund) => kept.draft.refunds.push(refund),
             Output::Withdraw(word) => kept.withdraw(word),
             Output::Resend(word) => self.group.parcels.extend(kept.outbox.get(&word).cloned()),

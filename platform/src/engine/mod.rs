@@ -47,6 +47,7 @@ use self::core::{Core, Ground};
 use self::hand::{Asked, Replies};
 use self::speak::{Parcel, Speaker};
 use self::writer::{Writer, WriterError};
+use crate::caps::CapLimits;
 use crate::config;
 use crate::metrics;
 use crate::reconciliation::ReconciliationPolicy;
@@ -83,6 +84,7 @@ pub(crate) struct Setup<S> {
     pub(crate) reconciliation: ReconciliationPolicy,
     /// Where payers find their status page, without the token; none if we serve none.
     pub(crate) status_url: Option<String>,
+    pub(crate) caps: CapLimits,
     pub(crate) store: S,
     pub(crate) acts: Acts,
 }
@@ -128,6 +130,7 @@ pub(crate) async fn start<S: Store>(
         store_epoch: setup.store.epoch(),
         serial: setup.store.starts(),
         status_url: setup.status_url,
+        caps: setup.caps,
     };
     let writer = Writer::start(setup.store)?;
     let entropy = SystemEntropy::new();
@@ -255,6 +258,14 @@ impl Engine {
             .flat_map(|taken| self.core.books_wanted(&taken.intent));
         let lent = self.writer.order_books(lent.collect()).await?;
         self.core.lend_books(lent);
+        let payments: Vec<_> = taken
+            .iter()
+            .flat_map(|taken| self.core.new_payments(&taken.intent))
+            .collect();
+        if !payments.is_empty() {
+            let owned = self.writer.owners(payments).await?;
+            self.core.adopt_payments(owned);
+        }
         let now = self.clock.now();
         for taken in taken {
             self.core.apply(taken.intent, now);
@@ -335,6 +346,7 @@ impl Engine {
         let kept = self.writer.reconciliations(gateways).await?;
         let policy = &self.reconciliation;
         self.core.reconcile_with(policy, &kept, now.tick);
+        self.core.handle_loaded(now);
         Ok(())
     }
 

@@ -59,6 +59,7 @@ impl Desk {
             store_epoch: store.epoch(),
             serial: store.starts(),
             status_url: Some("https://pay.example/r/".to_owned()),
+            caps: CapLimits::default(),
         };
         let epoch = store.epoch_row().unwrap();
         let holds = store.holds().unwrap();
@@ -284,11 +285,24 @@ fn a_new_session_ends_the_offer_of_the_one_before() {
     second.transaction = TransactionId::from_random([8; 16]);
     second.session = SessionId::from_random([9; 16]);
     let said = desk.say(signed_order(&terminal_key(), &second), None);
-    let asked: Vec<&'static str> = said
+    let operations: Vec<&'static str> = said
         .iter()
         .map(|parcel| asked(parcel).operation.as_str())
         .collect();
-    assert_eq!(asked, ["query", "create"]);
+    // The second order waits for the first one's end.
+    assert_eq!(operations, ["query"]);
+    let said = desk.answer(&said[0], GatewayResult::Order(view(&[])));
+    let closed = OrderView {
+        status: OrderStatus::Closed,
+        ..view(&[])
+    };
+    let said = desk.answer(&said[0], GatewayResult::Order(closed));
+    let created: Vec<TransactionId> = said
+        .iter()
+        .filter(|parcel| matches!(parcel.topic, Topic::Gateway(..)))
+        .filter_map(|parcel| asked(parcel).operation.order())
+        .collect();
+    assert_eq!(created, [second.transaction]);
 }
 
 #[test]
@@ -304,7 +318,7 @@ fn a_sale_that_is_over_leaves_memory_and_still_answers() {
         let Some(due) = desk
             .core
             .poll_timeout()
-            .filter(|due| *due < Tick::from_millis(250_000))
+            .filter(|due| *due < Tick::from_millis(260_000))
         else {
             break;
         };

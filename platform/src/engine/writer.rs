@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::id::{ActId, GatewayId, TransactionId};
+use protocol::id::{ActId, GatewayId, PaymentId, TransactionId};
 use protocol::signed::KeyId;
 use protocol::topic::TerminalName;
 use tokio::sync::{mpsc, oneshot};
@@ -56,11 +56,18 @@ enum Job {
         oneshot::Sender<Result<BTreeMap<GatewayId, String>, StoreError>>,
     ),
     Acts(Vec<ActId>, oneshot::Sender<Result<Known, StoreError>>),
+    Owners(
+        Vec<(GatewayId, PaymentId)>,
+        oneshot::Sender<Result<Owners, StoreError>>,
+    ),
     Open(
         Vec<TerminalName>,
         oneshot::Sender<Result<Opened, StoreError>>,
     ),
 }
+
+/// Payments, and the transactions for which they are booked.
+pub(crate) type Owners = Vec<(PaymentId, TransactionId)>;
 
 /// Everything that is open.
 pub(crate) struct Opened {
@@ -105,6 +112,14 @@ impl Writer {
     /// Those of `wanted` that were done.
     pub(crate) async fn acts(&self, wanted: Vec<ActId>) -> Result<Known, WriterError> {
         self.ask(|reply| Job::Acts(wanted, reply)).await
+    }
+
+    /// Those of the payments that are booked.
+    pub(crate) async fn owners(
+        &self,
+        payments: Vec<(GatewayId, PaymentId)>,
+    ) -> Result<Owners, WriterError> {
+        self.ask(|reply| Job::Owners(payments, reply)).await
     }
 
     pub(crate) async fn open(&self, terminals: Vec<TerminalName>) -> Result<Opened, WriterError> {
@@ -163,6 +178,7 @@ fn work<S: Store>(mut store: S, mut inbox: mpsc::Receiver<Job>) {
                 reply.send(reconciliations(&store, gateways)).is_ok()
             }
             Job::Acts(wanted, reply) => reply.send(acts(&store, &wanted)).is_ok(),
+            Job::Owners(payments, reply) => reply.send(owners(&store, &payments)).is_ok(),
             Job::Open(terminals, reply) => reply.send(open(&store, &terminals)).is_ok(),
         };
         if !is_heard {
@@ -235,6 +251,16 @@ fn acts<S: Store>(store: &S, wanted: &[ActId]) -> Result<Known, StoreError> {
         known.extend(store.act(*id)?.map(|act| (*id, act)));
     }
     Ok(known)
+}
+
+fn owners<S: Store>(store: &S, payments: &[(GatewayId, PaymentId)]) -> Result<Owners, StoreError> {
+    let mut owners = Vec::new();
+    for (gateway, payment) in payments {
+        if let Some(transaction) = store.payment_owner(gateway, *payment)? {
+            owners.push((*payment, transaction));
+        }
+    }
+    Ok(owners)
 }
 
 fn open<S: Store>(store: &S, names: &[TerminalName]) -> Result<Opened, StoreError> {

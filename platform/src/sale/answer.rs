@@ -68,7 +68,7 @@ impl Sale {
             self.event("gateway_answered", detail, turn);
         }
         if let Ok(view) = view {
-            self.book(view, turn);
+            self.book(view, asked.number, turn);
         }
         let is_final = asked.question == Question::FinalQuery || !turn.holds(Rule::FinalQuery);
         match news {
@@ -79,7 +79,7 @@ impl Sale {
             }
             News::AlreadyPaid if turn.holds(Rule::AlreadyPaidAsks) => {}
             News::CloseTooEarly | News::AlreadyPaid => self.expire_sale(self.end_reason(), turn),
-            News::Refused(_) => self.consider_refused(asked.question, turn),
+            News::Refused(refusal) => self.consider_refused(asked.question, refusal, turn),
         }
     }
 
@@ -112,7 +112,7 @@ impl Sale {
                 self.close_refund_call(id, answer);
                 let detail = json!({"payment": id, "refusal": refusal});
                 self.event("refund_refused", detail, turn);
-                self.fail_refund(id, turn);
+                self.refuse_refund(id, *refusal, turn);
             }
             GatewayResult::Refund(_) | GatewayResult::Order(_) | GatewayResult::Statement(_) => {
                 return false;

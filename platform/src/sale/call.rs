@@ -30,6 +30,8 @@ pub(crate) struct Asked {
     pub(crate) nonce: Nonce,
     pub(crate) question: Question,
     pub(crate) asked_at: Utc,
+    /// Counts the questions: a larger one was asked later.
+    pub(crate) number: u32,
     #[serde(skip)]
     overdue_at: Option<Tick>,
 }
@@ -41,6 +43,7 @@ impl Asked {
             nonce,
             question: Question::Query,
             asked_at: turn.now.utc,
+            number: 0,
             overdue_at: None,
         }
     }
@@ -52,6 +55,7 @@ impl Asked {
 pub(crate) struct Calls {
     flight: Option<Asked>,
     overdue: Vec<Asked>,
+    count: u32,
 }
 
 impl Calls {
@@ -59,7 +63,13 @@ impl Calls {
         Self {
             flight: None,
             overdue: Vec::new(),
+            count: 0,
         }
+    }
+
+    /// How many questions were asked so far.
+    pub(crate) const fn count(&self) -> u32 {
+        self.count
     }
 
     pub(crate) const fn in_flight(&self) -> Option<&Asked> {
@@ -70,13 +80,20 @@ impl Calls {
     pub(crate) fn ask(&mut self, question: Question, turn: &mut Turn<'_>) -> Nonce {
         self.set_overdue();
         let nonce = Nonce::from_random(turn.entropy.bytes());
-        let timeout = Duration::from_millis(turn.policy.timeouts.gateway_call_ms)
-            + turn.policy.capabilities.waiting_query;
+        let timeout = Duration::from_millis(turn.policy.timeouts.gateway_call_ms);
+        let waits = match question {
+            Question::Query => turn.policy.capabilities.waiting_query,
+            Question::Create | Question::FinalQuery | Question::Close | Question::Refund => {
+                Duration::ZERO
+            }
+        };
+        self.count = self.count.saturating_add(1);
         self.flight = Some(Asked {
             nonce,
             question,
             asked_at: turn.now.utc,
-            overdue_at: Some(turn.now.tick + timeout),
+            number: self.count,
+            overdue_at: Some(turn.now.tick + timeout + waits),
         });
         nonce
     }

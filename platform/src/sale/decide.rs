@@ -1,8 +1,10 @@
 //! From what the payment server said to what we decide. A permit comes from one place only:
 //! `confirm`, on an exact payment, before any refund.
 
+use std::time::Duration;
+
 use protocol::id::PaymentId;
-use protocol::message::{Ground, OffReason, OrderRefusal, Standing};
+use protocol::message::{GatewayRefusal, Ground, OffReason, OrderRefusal, Standing};
 use serde_json::json;
 
 use super::call::Question;
@@ -10,7 +12,8 @@ use super::judge::Verdict;
 use super::order::{Aim, Flag, OrderState};
 use super::payment::Payment;
 use super::refund::RefundReason;
-use super::transaction::{Ending, ReviewReason, TransactionState};
+use super::review::ReviewReason;
+use super::transaction::{Ending, TransactionState};
 use super::{Sale, Turn, Word};
 use crate::rules::Rule;
 
@@ -26,17 +29,45 @@ impl Sale {
 
     /// The payment server says that there is no such order. Nobody can have paid it yet.
     pub(super) fn consider_missing(&mut self, is_final: bool, turn: &mut Turn<'_>) {
+        let lifetime = Duration::from_millis(self.facts.order_lifetime_ms);
+        let is_closing = match self.transaction.state {
+            TransactionState::Closing => true,
+            TransactionState::Review => self.transaction.reviews.has(ReviewReason::GatewaySilent),
+            _ => false,
+        };
         if is_final && self.transaction.state.is_undecided() {
             self.close(turn);
-        } else {
+        } else if !self.order.is_outlived(lifetime, turn.now.tick) {
             self.tell_off_early(turn);
+        } else if self.order.aim() == Aim::Close {
+            self.order.shut();
+            if is_closing {
+                self.expire_sale(self.end_reason(), turn);
+            } else {
+                self.shut_order(turn);
+            }
         }
     }
 
     /// A definite refusal. Of a create it means that there is no order, and there will be none.
-    pub(super) fn consider_refused(&mut self, question: Question, turn: &mut Turn<'_>) {
-        if question == Question::Create && self.transaction.state == TransactionState::Created {
+    pub(super) fn consider_refused(
+        &mut self,
+        question: Question,
+        refusal: GatewayRefusal,
+        turn: &mut Turn<'_>,
+    ) {
+        let state = self.transaction.state;
+        if question != Question::Create || !self.order.pay_url.is_empty() {
+            return;
+        }
+        if state == TransactionState::Created {
             self.say_refused(OrderRefusal::GatewayUnavailable, turn);
+        }
+        if state == TransactionState::Created || state == TransactionState::Closing {
+            if refusal == GatewayRefusal::OrderDiffers {
+                self.open_review(ReviewReason::OrderDiffers, turn);
+            }
+            self.order.shut();
             self.expire_sale(OffReason::Expired, turn);
         }
     }
@@ -59,8 +90,15 @@ impl Sale {
 
     /// No permit will be signed: nobody may be able to pay any more.
     pub(super) fn close(&mut self, turn: &mut Turn<'_>) {
+        if !self.order.is_sent() {
+            self.expire_sale(self.end_reason(), turn);
+            return;
+        }
         self.go(TransactionState::Closing, turn);
         self.order.set_aim(Aim::Close, turn);
+        if self.order.is_too_young(turn) {
+            self.tell_off_early(turn);
+        }
     }
 
     /// The order is shut, and no money came.
@@ -69,10 +107,14 @@ impl Sale {
             self.say_standing(Standing::Closed, turn);
         }
         self.off(reason, turn);
-        self.transaction.review = None;
-        self.go(TransactionState::Expired, turn);
+        self.close_review(ReviewReason::GatewaySilent, turn);
+        if self.transaction.reviews.is_empty() {
+            self.go(TransactionState::Expired, turn);
+        } else {
+            self.enter_review(turn);
+        }
         self.order.rest(false, turn);
-        self.say_settled();
+        self.say_settled(turn);
     }
 
     /// Closing takes longer than the payer should wait for word.
@@ -83,36 +125,33 @@ impl Sale {
     }
 
     pub(super) fn review(&mut self, reason: ReviewReason, turn: &mut Turn<'_>) {
-        let is_new = self.transaction.review.is_none();
-        self.transaction
-            .open_review(reason, turn.now, &turn.policy.timeouts);
-        if is_new {
-            self.event("review_opened", json!({ "reason": reason }), turn);
-        }
+        self.open_review(reason, turn);
+        self.enter_review(turn);
+    }
+
+    /// Waits for a person.
+    pub(super) fn enter_review(&mut self, turn: &mut Turn<'_>) {
         let state = self.transaction.state;
         if state == TransactionState::Done || state == TransactionState::Review {
             return;
         }
         self.go(TransactionState::Review, turn);
         self.say_standing(Standing::Review, turn);
-        if self.order.aim() != Aim::Close {
+        self.shut_order(turn);
+        if self.order.aim() == Aim::Rest {
             self.order.rest(false, turn);
         }
     }
 
     /// The money is back.
-    pub(super) fn finish_refunds(&mut self, is_review_over: bool, turn: &mut Turn<'_>) {
-        if is_review_over {
-            self.transaction.review = None;
-        }
-        if self.transaction.review.is_some() {
-            self.go(TransactionState::Review, turn);
-            self.say_standing(Standing::Review, turn);
+    pub(super) fn finish_refunds(&mut self, turn: &mut Turn<'_>) {
+        if !self.transaction.reviews.is_empty() {
+            self.enter_review(turn);
             return;
         }
         self.go(TransactionState::Refunded, turn);
         self.say_standing(Standing::Refunded, turn);
-        self.say_settled();
+        self.say_settled(turn);
         if self.order.aim() == Aim::Rest {
             self.order.rest(true, turn);
         }
@@ -137,24 +176,20 @@ impl Sale {
         }
         self.shut_order(turn);
         self.open_review_of_payments(turn);
-        let is_owed = self.payments.values().any(|payment| {
-            payment
-                .refund
-                .as_ref()
-                .is_some_and(|refund| !refund.is_over())
-        });
-        let is_stuck = self
-            .transaction
-            .review
-            .is_some_and(|review| review.reason == ReviewReason::RefundFailed);
-        if is_owed && !is_stuck {
+        let is_under_way = |payment: &Payment| {
+            let refund = payment.refund.as_ref();
+            refund.is_some_and(|refund| !refund.is_over() && refund.stuck().is_none())
+        };
+        if self.has_stuck_refund() {
+            self.enter_review(turn);
+        } else if self.payments.values().any(is_under_way) {
             self.go(TransactionState::RefundPending, turn);
             self.say_standing(Standing::RefundPending, turn);
-        } else if let Some(review) = self.transaction.review {
-            self.review(review.reason, turn);
-        } else {
+        } else if self.transaction.reviews.is_empty() {
             self.go(TransactionState::RefundPending, turn);
-            self.finish_refunds(false, turn);
+            self.finish_refunds(turn);
+        } else {
+            self.enter_review(turn);
         }
     }
 
@@ -237,6 +272,9 @@ impl Sale {
         let is_kept = self.transaction.kept.is_some() && self.awaits_person();
         if is_served || is_kept {
             self.return_surplus(&late, turn);
+            if self.order.aim() == Aim::Close {
+                self.shut_order(turn);
+            }
         } else if let Some(payment) = late.first() {
             self.find_late(*payment, turn);
         } else {
@@ -268,15 +306,7 @@ impl Sale {
     /// Money that came after our decision: back with it, never ON (R5).
     fn return_late(&mut self, turn: &mut Turn<'_>) {
         self.order.flags.insert(Flag::Late);
-        if self.transaction.state == TransactionState::Review {
-            let is_explained = self
-                .transaction
-                .review
-                .is_some_and(|review| review.reason == ReviewReason::GatewaySilent);
-            if is_explained {
-                self.transaction.review = None;
-            }
-        }
+        self.close_review(ReviewReason::GatewaySilent, turn);
         let is_withdrawn = self
             .transaction
             .ending
@@ -292,10 +322,7 @@ impl Sale {
     fn consider_shut(&mut self, turn: &mut Turn<'_>) {
         let is_waiting = match self.transaction.state {
             TransactionState::Closing => true,
-            TransactionState::Review => self
-                .transaction
-                .review
-                .is_some_and(|review| review.reason == ReviewReason::GatewaySilent),
+            TransactionState::Review => self.transaction.reviews.has(ReviewReason::GatewaySilent),
             _ => false,
         };
         if !self.payments.is_empty() && is_waiting {
@@ -308,19 +335,13 @@ impl Sale {
         }
     }
 
-    /// Closes the order unless it is shut or paid already.
+    /// Closes the order unless it is shut, paid, or was never made.
     pub(super) fn shut_order(&mut self, turn: &mut Turn<'_>) {
-        match self.order.state {
-            OrderState::Paid | OrderState::Closed => {
-                if self.order.aim() != Aim::Rest {
-                    self.order.rest(true, turn);
-                }
-            }
-            OrderState::Unsent
-            | OrderState::Open
-            | OrderState::Paying
-            | OrderState::Held
-            | OrderState::Unknown => self.order.set_aim(Aim::Close, turn),
+        let is_shut = matches!(self.order.state, OrderState::Paid | OrderState::Closed);
+        if self.order.is_sent() && !is_shut {
+            self.order.set_aim(Aim::Close, turn);
+        } else if self.order.aim() != Aim::Rest {
+            self.order.rest(true, turn);
         }
     }
 
@@ -375,12 +396,7 @@ impl Sale {
     fn open_review_of_payments(&mut self, turn: &mut Turn<'_>) {
         let reasons: Vec<ReviewReason> = self.payments.values().filter_map(review_of).collect();
         for reason in reasons {
-            let is_new = self.transaction.review.is_none();
-            self.transaction
-                .open_review(reason, turn.now, &turn.policy.timeouts);
-            if is_new {
-                self.event("review_opened", json!({ "reason": reason }), turn);
-            }
+            self.open_review(reason, turn);
         }
     }
 }
@@ -388,6 +404,7 @@ impl Sale {
 fn review_of(payment: &Payment) -> Option<ReviewReason> {
     match payment.verdict {
         Verdict::WrongPayee => Some(ReviewReason::WrongPayee),
+        Verdict::OtherSale => Some(ReviewReason::PaymentOfAnotherSale),
         Verdict::Disputed => Some(ReviewReason::Disputed),
         Verdict::Exact
         | Verdict::Under
@@ -401,8 +418,10 @@ const fn reason_of(verdict: Verdict) -> RefundReason {
     match verdict {
         Verdict::Under | Verdict::Over => RefundReason::WrongAmount,
         Verdict::WrongCurrency => RefundReason::WrongCurrency,
-        Verdict::Exact | Verdict::WrongPayee | Verdict::Disputed | Verdict::RefundedOutside => {
-            RefundReason::Inconsistent
-        }
+        Verdict::Exact
+        | Verdict::WrongPayee
+        | Verdict::OtherSale
+        | Verdict::Disputed
+        | Verdict::RefundedOutside => RefundReason::Inconsistent,
     }
 }

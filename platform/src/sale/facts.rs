@@ -1,7 +1,8 @@
 //! What a sale is about: fixed when it is made, and who may have one made.
 
 use protocol::id::{
-    BootId, DeviceId, GatewayId, JournalId, Nonce, PayeeId, SessionId, StoreEpoch, TransactionId,
+    BootId, DeviceId, GatewayId, JournalId, Nonce, PayeeId, Pseudonym, SessionId, StoreEpoch,
+    TransactionId,
 };
 use protocol::message::{BillLine, Digest, OrderRefusal, OrderRequest, Payee, Place, Tariff};
 use protocol::money::Money;
@@ -60,6 +61,9 @@ pub(crate) struct Facts {
     /// SHA-256 of that token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) link: Option<Digest>,
+    /// Under which refunds of one payer are counted (R13). Never an identity (R15).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) payer: Option<Pseudonym>,
 }
 
 impl Facts {
@@ -89,6 +93,7 @@ impl Facts {
                 .status_url
                 .filter(|_| request.status_token_sha256.is_some()),
             link: request.status_token_sha256,
+            payer: request.payer,
         }
     }
 

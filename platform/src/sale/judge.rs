@@ -25,14 +25,17 @@ pub(crate) enum Verdict {
     Over,
     WrongCurrency,
     WrongPayee,
+    /// It is booked for another transaction of ours (I4).
+    OtherSale,
     Disputed,
     RefundedOutside,
 }
 
 impl Verdict {
-    /// Whether the money came to our payee: only then is it booked, and ours to refund.
+    /// Whether the money came to our payee, for this sale: only then is it booked, and ours to
+    /// refund.
     pub(crate) const fn is_ours(self) -> bool {
-        !matches!(self, Self::WrongPayee)
+        !matches!(self, Self::WrongPayee | Self::OtherSale)
     }
 
     /// Why a terminal is told OFF because of it.
@@ -41,7 +44,9 @@ impl Verdict {
             Self::Under | Self::Over => OffReason::WrongAmount,
             Self::WrongCurrency => OffReason::WrongCurrency,
             Self::WrongPayee => OffReason::WrongPayee,
-            Self::Exact | Self::Disputed | Self::RefundedOutside => OffReason::Inconsistent,
+            Self::Exact | Self::OtherSale | Self::Disputed | Self::RefundedOutside => {
+                OffReason::Inconsistent
+            }
         }
     }
 }

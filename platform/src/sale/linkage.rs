@@ -1,6 +1,8 @@
 //! What became of a permit: the terminal's results, its journal's answers, its fresh nonces.
 
-use protocol::id::PaymentId;
+use std::time::Duration;
+
+use protocol::id::{BootId, PaymentId};
 use protocol::message::{
     DeviceResult, Feedback, Finding, Ground, JournalAnswer, LinkageOutcome, LinkageResult,
     OffReason, PermitRequest, UncertainReason,
@@ -10,9 +12,11 @@ use protocol::signed::Verified;
 use serde_json::json;
 
 use super::operator::Hand;
+use super::order::Aim;
 use super::payment::Payment;
 use super::refund::{Refund, RefundReason};
-use super::transaction::{NonceLife, ReviewReason, TransactionState};
+use super::review::ReviewReason;
+use super::transaction::{NonceLife, TransactionState};
 use super::{Output, Sale, Turn, UncertainPolicy, Word};
 use crate::ledger;
 use crate::rules::Rule;
@@ -29,6 +33,7 @@ impl Sale {
             && (self.names_permit(result) || !turn.holds(Rule::ResultNamesPermit));
         if is_own {
             self.take_result(result, turn);
+            self.settle_if_waiting(turn);
         }
         self.drive(turn);
         is_own
@@ -48,6 +53,7 @@ impl Sale {
         if is_own && is_waiting {
             let detail = json!({ "finding": finding_name(&answer.finding) });
             self.event("journal_answered", detail, turn);
+            self.transaction.has_answered = !matches!(answer.finding, Finding::Acting);
             self.take_finding(answer, turn);
         }
         self.drive(turn);
@@ -136,31 +142,41 @@ impl Sale {
         }
     }
 
-    fn done(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn done(&mut self, turn: &mut Turn<'_>) {
         if let Some((id, owed)) = self.kept_owed() {
-            let entry = ledger::earned(self.matter(id, owed));
-            self.outputs.push_back(Output::Entry(entry));
-            if let Some(payment) = self.payments.get_mut(&id) {
-                payment.is_earned = true;
-            }
+            self.earn(id, owed);
         }
         self.transaction.done_at = Some(turn.now.utc);
-        self.transaction.review = None;
+        self.close_review(ReviewReason::LinkageUncertain, turn);
         for word in [Word::Quote, Word::Permit, Word::Inquiry, Word::Standing] {
             self.withdraw_word(word);
         }
         self.go(TransactionState::Done, turn);
-        self.order.rest(true, turn);
+        if self.order.aim() != Aim::Close {
+            self.order.rest(true, turn);
+        }
         self.say_receipt(turn);
-        self.say_settled();
+        self.say_settled(turn);
     }
 
-    /// The terminal's word returns the money. R13: caps on such refunds go here, before anything
-    /// is requested.
+    /// What is left of a payment is the merchant's; what went back before is our loss.
+    pub(super) fn earn(&mut self, id: PaymentId, owed: Money) {
+        let entry = ledger::earned(self.matter(id, owed));
+        self.outputs.push_back(Output::Entry(entry));
+        let Some(payment) = self.payments.get_mut(&id) else {
+            return;
+        };
+        payment.is_earned = true;
+        let outside = payment.outside_minor;
+        self.book_minor(id, outside, ledger::lost);
+        self.book_dispute(id);
+    }
+
+    /// The terminal's word returns the money.
     pub(super) fn not_served(&mut self, reason: RefundReason, turn: &mut Turn<'_>) {
         self.withdraw_word(Word::Permit);
         self.withdraw_word(Word::Inquiry);
-        self.transaction.review = None;
+        self.close_review(ReviewReason::LinkageUncertain, turn);
         if self.transaction.kept.is_some() {
             self.give_back(OffReason::TooLate, Some(reason), turn);
         } else {
@@ -193,29 +209,45 @@ impl Sale {
         }
     }
 
-    /// Served although we had decided to return the money: cancelled if nothing was sent, else it
-    /// is our loss (R8).
+    /// Served although we had decided to return the money: cancelled if it is certain that nothing
+    /// went back, else it is our loss (R8).
     fn take_late_done(&mut self, turn: &mut Turn<'_>) {
         let Some(id) = self.transaction.kept else {
+            if self.facts.amount.is_zero() || self.transaction.operator.is_some() {
+                self.done(turn);
+            }
             return;
         };
         let Some(payment) = self.payments.get_mut(&id) else {
             return;
         };
         let may_cancel =
-            |refund: &Refund| refund.is_unsent() || !turn.holds(Rule::LateDoneCancelsOnlyUnsent);
-        if payment.refund.as_ref().is_some_and(may_cancel) {
+            |refund: &Refund| refund.is_void() || !turn.holds(Rule::LateDoneCancelsOnlyUnsent);
+        if payment.refund.as_ref().is_none_or(may_cancel) {
             payment.refund = None;
             self.event("refund_cancelled", json!({ "payment": id }), turn);
             self.done(turn);
-        } else if !payment.is_lost && turn.holds(Rule::LateDoneIsLoss) {
-            payment.is_lost = true;
-            let amount = payment.amount;
-            let entry = ledger::lost(self.matter(id, amount));
-            self.outputs.push_back(Output::Entry(entry));
+            self.settle_refunds(turn);
+        } else if payment.lost_minor == 0 && turn.holds(Rule::LateDoneIsLoss) {
+            let lost = payment.amount.minor();
+            payment.lost_minor = lost;
+            self.book_minor(id, lost, ledger::lost);
             self.event("loss_booked", json!({ "payment": id }), turn);
         } else {
             self.say_end_again(true, turn);
+        }
+    }
+
+    /// A reboot ends every permit of the run before it (R6), so the journal may be asked at once.
+    /// A page that is still open gets its chance first (R9).
+    pub(super) fn note_reboot(&mut self, boot: BootId, turn: &Turn<'_>) {
+        let mut permitted = self.transaction.nonces.iter();
+        let is_rebooted = permitted.all(|life| !life.is_permitted || life.boot != boot);
+        if self.transaction.state == TransactionState::Commanded && is_rebooted {
+            let grace = Duration::from_millis(turn.policy.timeouts.reboot_grace_ms);
+            let at = turn.now.tick + grace;
+            let deadline = self.transaction.deadline;
+            self.transaction.deadline = Some(deadline.map_or(at, |deadline| deadline.min(at)));
         }
     }
 
@@ -298,10 +330,7 @@ impl Sale {
     /// A person was asked because nobody knew; a definite word answers it.
     pub(super) fn awaits_person(&self) -> bool {
         let is_open = self.transaction.state == TransactionState::Review
-            && self
-                .transaction
-                .review
-                .is_some_and(|review| review.reason == ReviewReason::LinkageUncertain);
+            && self.transaction.reviews.has(ReviewReason::LinkageUncertain);
         let is_kept = |payment: &Payment| payment.refund.is_none();
         let kept = self.transaction.kept;
         is_open && kept.is_none_or(|id| self.payments.get(&id).is_some_and(is_kept))

@@ -15,10 +15,12 @@ mod linkage;
 mod operator;
 mod order;
 mod output;
+mod outside;
 mod payer_view;
 mod payment;
 mod policy;
 mod refund;
+mod review;
 mod timeout;
 mod transaction;
 mod words;
@@ -29,7 +31,7 @@ pub(crate) mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use protocol::id::{Entropy, PaymentId, TransactionId};
+use protocol::id::{BootId, Entropy, PaymentId, TransactionId};
 use protocol::message::{EndReason, LinkageResult, OffReason, OrderRequest, Receipt};
 use protocol::signed::{Jws, Verified};
 use protocol::time::{Now, Tick};
@@ -48,12 +50,16 @@ pub(crate) use payer_view::{Journey, Paid, PayerView, Return, Stage};
 pub(crate) use policy::{Capabilities, Policy};
 pub use policy::{Timeouts, UncertainPolicy};
 pub(crate) use refund::RefundReason;
+#[allow(unused_imports, reason = "the work list is to show them")]
+pub(crate) use review::{Owner, Review};
 pub(crate) use transaction::TransactionState;
 
 use order::{Aim, Order, OrderState};
 use payment::Payment;
+use review::ReviewReason;
 use transaction::{NonceLife, Transaction};
 
+use crate::caps::{CapClaim, Caps};
 use crate::rules::Rule;
 
 /// What a step may use beside the sale itself.
@@ -61,11 +67,23 @@ pub(crate) struct Turn<'a> {
     pub(crate) now: Now,
     pub(crate) entropy: &'a mut dyn Entropy,
     pub(crate) policy: &'a Policy,
+    /// What was returned by itself lately (R13).
+    pub(crate) caps: &'a mut Caps,
+    /// Payments of which the store knows whose they are, as far as this step may meet them (I4).
+    pub(crate) taken: &'a BTreeMap<PaymentId, TransactionId>,
 }
 
 impl Turn<'_> {
     pub(crate) fn holds(&self, rule: Rule) -> bool {
         self.policy.holds(rule)
+    }
+
+    /// Whether a refund goes out by itself; asking counts it (R13).
+    fn admits(&mut self, reason: RefundReason, claim: &CapClaim<'_>) -> bool {
+        let Some((class, rule)) = reason.cap() else {
+            return true;
+        };
+        !self.holds(rule) || self.caps.admit(class, claim, self.now.tick)
     }
 }
 
@@ -85,11 +103,13 @@ pub(crate) struct Sale {
 }
 
 impl Sale {
-    /// A new sale of a request that [`admit`] has let in.
+    /// A new sale of a request that [`admit`] has let in. `is_blocked`: an earlier order of its
+    /// terminal may still be paid, so its own is not made yet (R4).
     pub(crate) fn request(
         request: Verified<OrderRequest>,
         bill: Bill,
         site: SiteFacts,
+        is_blocked: bool,
         turn: &mut Turn<'_>,
     ) -> Self {
         let digest = request.jws().digest();
@@ -114,7 +134,12 @@ impl Sale {
             sale.permit_zero_bill(turn);
         } else {
             sale.arm_deadline(turn);
-            sale.order.set_aim(Aim::Create, turn);
+            if is_blocked {
+                sale.transaction.is_blocked = true;
+                sale.event("waiting_for_earlier_order", json!({}), turn);
+            } else {
+                sale.order.set_aim(Aim::Create, turn);
+            }
         }
         sale.drive(turn);
         sale
@@ -126,9 +151,22 @@ impl Sale {
         self.drive(turn);
     }
 
+    /// No earlier order of its terminal can be paid any more (R4).
+    pub(crate) fn handle_unblocked(&mut self, turn: &mut Turn<'_>) {
+        if self.is_waiting() {
+            self.transaction.is_blocked = false;
+            self.arm_deadline(turn);
+            self.order.set_aim(Aim::Create, turn);
+        }
+        self.drive(turn);
+    }
+
     /// The phone says that it has paid (R1).
     pub(crate) fn handle_notice(&mut self, turn: &mut Turn<'_>) {
-        self.event("noticed", json!({}), turn);
+        // A page that asks every second is one line of the history.
+        if !self.order.is_hinted() {
+            self.event("noticed", json!({}), turn);
+        }
         if self.transaction.state == TransactionState::AwaitingPayment {
             self.go(TransactionState::Confirming, turn);
         }
@@ -138,7 +176,7 @@ impl Sale {
         if !turn.holds(Rule::NoticeIsHint) {
             self.order.state = OrderState::Paid;
         }
-        if self.order.aim() != Aim::Create {
+        if self.order.is_sent() && self.order.aim() != Aim::Create {
             self.order.notice(turn);
         }
         self.drive(turn);
@@ -146,14 +184,22 @@ impl Sale {
 
     /// The payment server says that something happened (R1).
     pub(crate) fn handle_event(&mut self, turn: &mut Turn<'_>) {
-        self.event("gateway_event", json!({}), turn);
+        if !self.order.is_hinted() {
+            self.event("gateway_event", json!({}), turn);
+        }
         self.order.hint(turn);
         self.drive(turn);
     }
 
     /// The session at the terminal is over (R5).
     pub(crate) fn handle_ended(&mut self, reason: EndReason, turn: &mut Turn<'_>) {
-        self.event("ended", json!({ "reason": reason }), turn);
+        let is_withdrawn = self
+            .transaction
+            .ending
+            .is_some_and(|ending| ending.is_withdrawn);
+        if !is_withdrawn {
+            self.event("ended", json!({ "reason": reason }), turn);
+        }
         if self.transaction.state.is_undecided() {
             let off = match reason {
                 EndReason::Cap => OffReason::Expired,
@@ -177,8 +223,10 @@ impl Sale {
         self.drive(turn);
     }
 
-    /// The terminal has connected; `is_listed` if its journal still holds this transaction.
-    pub(crate) fn handle_hello(&mut self, is_listed: bool, turn: &mut Turn<'_>) {
+    /// The terminal has connected, in the run `boot`; `is_listed` if its journal still holds this
+    /// transaction.
+    pub(crate) fn handle_hello(&mut self, is_listed: bool, boot: BootId, turn: &mut Turn<'_>) {
+        self.note_reboot(boot, turn);
         if is_listed || !self.transaction.state.is_final() {
             self.say_again();
             self.say_end_again(is_listed, turn);
@@ -228,6 +276,10 @@ impl Sale {
             .min()
     }
 
+    pub(crate) fn has_payment(&self, payment: PaymentId) -> bool {
+        self.payments.contains_key(&payment)
+    }
+
     pub(crate) const fn facts(&self) -> &Facts {
         &self.facts
     }
@@ -240,6 +292,17 @@ impl Sale {
         self.transaction.state
     }
 
+    /// Whether its order waits for an earlier one of its terminal.
+    pub(crate) const fn is_waiting(&self) -> bool {
+        self.transaction.is_blocked && self.transaction.state.is_undecided()
+    }
+
+    /// Whether no other order may be made at its terminal (R4). One that was not shut in time
+    /// waits for a person, and the terminal serves on.
+    pub(crate) fn is_payable(&self) -> bool {
+        self.order.is_payable() && !self.transaction.reviews.has(ReviewReason::GatewaySilent)
+    }
+
     pub(crate) const fn order_state(&self) -> &'static str {
         self.order.state.as_str()
     }
@@ -249,16 +312,22 @@ impl Sale {
         self.transaction.state.is_undecided()
     }
 
+    /// What waits for a person.
+    #[allow(dead_code, reason = "the work list is to show it")]
+    pub(crate) fn reviews(&self) -> impl Iterator<Item = &Review> {
+        self.transaction.reviews.iter()
+    }
+
     /// Whether anything is still to be done, the late watch included.
     pub(crate) fn is_open(&self) -> bool {
-        let has_review = self.transaction.review.is_some();
-        has_review
+        !self.transaction.reviews.is_empty()
             || !(self.is_parked() && self.order.is_at_end() && self.transaction.state.is_final())
     }
 
     /// Whether only the late watch is left: such a sale need not stay in memory.
     pub(crate) fn is_parked(&self) -> bool {
-        let is_ended = self.is_ended() && self.transaction.has_lingered;
+        let is_ended =
+            self.is_ended() && self.transaction.has_lingered && !self.transaction.settle_waits;
         is_ended && self.order.is_resting() && self.payments.values().all(Payment::is_settled)
     }
 
@@ -289,6 +358,7 @@ impl Sale {
         if !self.transaction.state.may_act() || !turn.holds(Rule::NoRefundWhileActing) {
             self.release_refunds(turn);
         }
+        self.drive_refunds(turn);
         if let Some(asked) = self.order.drive(turn) {
             let operation = self.operation(asked.question);
             self.outputs.push_back(Output::Gateway {
@@ -296,7 +366,9 @@ impl Sale {
                 nonce: asked.nonce,
             });
         }
-        self.drive_refunds(turn);
+        if self.order.has_given_up() {
+            self.open_review(ReviewReason::GatewaySilent, turn);
+        }
     }
 
     fn go(&mut self, state: TransactionState, turn: &mut Turn<'_>) {
@@ -332,7 +404,7 @@ impl Sale {
         let dead_at = self
             .transaction
             .dead_at()
-            .filter(|_| self.words.contains(&Word::Off));
+            .filter(|_| self.words.contains(&Word::Off) || self.transaction.settle_waits);
         self.transaction.linger_until = Some(dead_at.map_or(until, |dead| dead.max(until)));
     }
 }

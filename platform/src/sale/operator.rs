@@ -1,12 +1,16 @@
 //! What a person does to a sale: by name, with a reason, and never around a rule.
 
-use protocol::message::{Ground, OffReason};
+use protocol::id::PaymentId;
+use protocol::message::{Ground, OffReason, Standing};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::refund::RefundReason;
+use super::payment::Payment;
+use super::refund::{Refund, RefundReason, RefundState};
+use super::review::ReviewReason;
 use super::transaction::TransactionState;
-use super::{Sale, Turn};
+use super::{Sale, Turn, Word};
+use crate::ledger;
 use crate::rules::Rule;
 
 /// Who acts, and why. Both stand in the sale's history, and in the permit of an ON.
@@ -50,7 +54,8 @@ pub(crate) enum OperatorRefusal {
 }
 
 impl Sale {
-    /// Returns whatever is left of its payments, what was earned included.
+    /// Returns whatever is left of its payments, what was earned included; a refund that waits for
+    /// a person is tried again.
     pub(crate) fn handle_operator_refund(
         &mut self,
         hand: &Hand,
@@ -59,15 +64,26 @@ impl Sale {
         if self.transaction.state.may_act() {
             return Err(OperatorRefusal::PermitOut);
         }
-        let is_owed = |id| {
-            let payment = self.payments.get(&id);
-            payment.is_some_and(|payment| payment.is_unsettled(turn.policy.rules))
-        };
-        if !self.payments.keys().copied().any(is_owed) {
-            return Err(OperatorRefusal::NothingToReturn);
+        let returnable: Vec<PaymentId> = self
+            .payments
+            .iter()
+            .filter(|(_, payment)| payment.is_returnable())
+            .map(|(id, _)| *id)
+            .collect();
+        if returnable.is_empty() {
+            let is_disputed = self.payments.values().any(|payment| payment.is_disputed);
+            return Err(if is_disputed {
+                OperatorRefusal::Disputed
+            } else {
+                OperatorRefusal::NothingToReturn
+            });
         }
         self.hand_event("operator_refund", hand, turn);
-        self.transaction.review = None;
+        for id in returnable {
+            self.return_by_hand(id, turn);
+        }
+        self.close_review(ReviewReason::LinkageUncertain, turn);
+        self.review_refunds(turn);
         self.give_back(OffReason::Operator, Some(RefundReason::Operator), turn);
         self.drive(turn);
         Ok(())
@@ -82,8 +98,7 @@ impl Sale {
         if self.transaction.was_permitted() && turn.holds(Rule::OperatorOpensOnce) {
             return Err(OperatorRefusal::PermittedBefore);
         }
-        let is_returning = self.payments.values().any(|p| p.refund.is_some());
-        if is_returning {
+        if self.payments.values().any(|p| p.refund.is_some()) {
             return Err(OperatorRefusal::RefundSent);
         }
         let is_useful = self.transaction.is_useful(turn.now.tick, turn.policy);
@@ -91,16 +106,15 @@ impl Sale {
             return Err(OperatorRefusal::TooLate);
         }
         self.hand_event("operator_open", hand, turn);
-        self.transaction.review = None;
+        self.transaction.is_blocked = false;
         self.transaction.operator = Some(hand.clone());
         self.go(TransactionState::Confirmed, turn);
-        self.permit(
-            Ground::Operator {
-                name: hand.name.clone(),
-                reason: hand.reason.clone(),
-            },
-            turn,
-        );
+        self.withdraw_word(Word::Quote);
+        let ground = Ground::Operator {
+            name: hand.name.clone(),
+            reason: hand.reason.clone(),
+        };
+        self.permit(ground, turn);
         self.shut_order(turn);
         self.drive(turn);
         Ok(())
@@ -113,14 +127,116 @@ impl Sale {
         hand: &Hand,
         turn: &mut Turn<'_>,
     ) -> Result<(), OperatorRefusal> {
-        if self.transaction.review.is_none() {
+        if self.transaction.reviews.is_empty() {
             return Err(OperatorRefusal::NothingToResolve);
         }
-        match resolution {
-            Resolution::Refund => self.handle_operator_refund(hand, turn),
-            Resolution::KeepAsEarned | Resolution::WriteOffAsLoss | Resolution::ReturnedOutside => {
-                Err(OperatorRefusal::NothingToResolve)
+        if self.transaction.state.may_act() {
+            return Err(OperatorRefusal::PermitOut);
+        }
+        if resolution == Resolution::Refund {
+            return self.handle_operator_refund(hand, turn);
+        }
+        let may_be_back = |payment: &Payment| payment.refund.as_ref().is_some_and(is_under_way);
+        let keeps = resolution == Resolution::KeepAsEarned;
+        if keeps && self.payments.values().any(may_be_back) {
+            return Err(OperatorRefusal::RefundSent);
+        }
+        let detail = json!({
+            "name": hand.name, "reason": hand.reason, "resolution": resolution,
+        });
+        self.event("operator_resolved", detail, turn);
+        let ids: Vec<PaymentId> = self.payments.keys().copied().collect();
+        for id in ids {
+            self.resolve_payment(id, resolution);
+        }
+        self.end_reviews(resolution, turn);
+        self.drive(turn);
+        Ok(())
+    }
+
+    /// Makes a payment one that is to be returned.
+    fn return_by_hand(&mut self, id: PaymentId, turn: &mut Turn<'_>) {
+        let Some(payment) = self.payments.get_mut(&id) else {
+            return;
+        };
+        match &mut payment.refund {
+            // The payment server knows the id of a failed one, and would only say so again.
+            Some(refund) if refund.is_over() => payment.refund = None,
+            Some(refund) => refund.release_by_hand(turn),
+            None => {}
+        }
+        let owed = payment.owed().minor();
+        if std::mem::take(&mut payment.is_earned) {
+            self.book_minor(id, owed, ledger::unearned);
+        }
+        self.refund(id, RefundReason::Operator, turn);
+    }
+
+    fn resolve_payment(&mut self, id: PaymentId, resolution: Resolution) {
+        let Some(payment) = self.payments.get_mut(&id) else {
+            return;
+        };
+        let is_returned = payment
+            .refund
+            .as_ref()
+            .is_some_and(|refund| refund.state == RefundState::Succeeded);
+        if !payment.verdict.is_ours() || is_returned {
+            return;
+        }
+        payment.refund = None;
+        payment.is_disputed = false;
+        let (owed, claimed, is_earned) =
+            (payment.owed(), payment.disputed_minor, payment.is_earned);
+        let minor = owed.minor();
+        if resolution == Resolution::KeepAsEarned {
+            if is_earned {
+                self.book_dispute(id);
+            } else {
+                self.earn(id, owed);
             }
+        } else if is_earned {
+            payment.disputed_minor = 0;
+            payment.outside_minor = payment.outside_minor.saturating_add(claimed);
+            self.book_minor(id, claimed, ledger::dispute_lost);
+        } else {
+            payment.outside_minor = payment.outside_minor.saturating_add(minor);
+            self.book_minor(id, minor, ledger::refunded_outside);
+            if resolution == Resolution::WriteOffAsLoss {
+                self.book_minor(id, minor, ledger::lost);
+            }
+        }
+        self.write_payment(id);
+    }
+
+    fn end_reviews(&mut self, resolution: Resolution, turn: &mut Turn<'_>) {
+        let reasons: Vec<ReviewReason> = self
+            .transaction
+            .reviews
+            .iter()
+            .map(|review| review.reason)
+            .collect();
+        let is_silent = reasons.contains(&ReviewReason::GatewaySilent);
+        for reason in reasons {
+            self.close_review(reason, turn);
+        }
+        if self.transaction.state != TransactionState::Done {
+            let has_money = self.payments.values().any(|p| p.verdict.is_ours());
+            let is_served = resolution != Resolution::ReturnedOutside;
+            self.off(OffReason::Operator, turn);
+            if has_money && is_served {
+                self.go(TransactionState::Done, turn);
+            } else if has_money {
+                self.go(TransactionState::Refunded, turn);
+                self.say_standing(Standing::Refunded, turn);
+            } else {
+                self.go(TransactionState::Expired, turn);
+            }
+            self.say_settled(turn);
+        }
+        if is_silent {
+            self.order.rest(false, turn);
+        } else {
+            self.shut_order(turn);
         }
     }
 
@@ -128,4 +244,9 @@ impl Sale {
         let detail = json!({ "name": hand.name, "reason": hand.reason });
         self.event(kind, detail, turn);
     }
+}
+
+/// Whether the payment server may return it yet.
+const fn is_under_way(refund: &Refund) -> bool {
+    !refund.is_over() && !refund.is_unsent()
 }

@@ -15,6 +15,9 @@ use crate::rules::Rule;
 /// Longest pause between two attempts to close.
 const CLOSE_PAUSE_MAX_MS: u64 = 60_000;
 
+/// Attempts to close until only the late watch and a person are left: a day of minutes.
+const CLOSE_ATTEMPTS_MAX: u32 = 1_440;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum OrderState {
@@ -53,6 +56,7 @@ pub(crate) enum Flag {
     Partial,
     Over,
     WrongPayee,
+    OtherSale,
     WrongCurrency,
     Duplicate,
     Disputed,
@@ -110,10 +114,18 @@ pub(crate) struct Order {
     watch_step: usize,
     /// Whether the short watch is enough, because the sale is done.
     is_short_watch: bool,
+    /// Whether a create was ever sent.
+    is_sent: bool,
     #[serde(skip)]
     next_at: Option<Tick>,
     #[serde(skip)]
     queried_at: Option<Tick>,
+    /// When the first create was sent; after a restart nobody knows how old its key is.
+    #[serde(skip)]
+    keyed_at: Option<Tick>,
+    /// When a create was sent last, or this process began: the order is not older.
+    #[serde(skip)]
+    made_at: Option<Tick>,
 }
 
 impl Order {
@@ -134,13 +146,72 @@ impl Order {
             close_attempts: 0,
             watch_step: 0,
             is_short_watch: false,
+            is_sent: false,
             next_at: None,
             queried_at: None,
+            keyed_at: None,
+            made_at: None,
         }
     }
 
     pub(crate) const fn aim(&self) -> Aim {
         self.aim
+    }
+
+    /// Whether the payment server was ever asked for it.
+    pub(crate) const fn is_sent(&self) -> bool {
+        self.is_sent
+    }
+
+    /// How many questions about it were asked so far.
+    pub(crate) const fn asked(&self) -> u32 {
+        self.calls.count()
+    }
+
+    /// Whether a hint is still to be followed.
+    pub(crate) const fn is_hinted(&self) -> bool {
+        self.is_hinted || self.hint_pending
+    }
+
+    /// Whether somebody may be able to pay it: then no other order is made beside it (R4).
+    pub(crate) fn is_payable(&self) -> bool {
+        let is_creating = self
+            .calls
+            .in_flight()
+            .is_some_and(|asked| asked.question == Question::Create);
+        self.is_sent
+            && match self.state {
+                OrderState::Paid | OrderState::Closed => false,
+                OrderState::Unsent => {
+                    is_creating || self.aim == Aim::Create || !self.pay_url.is_empty()
+                }
+                OrderState::Open | OrderState::Paying | OrderState::Held | OrderState::Unknown => {
+                    true
+                }
+            }
+    }
+
+    /// Whether "no such order" is the end of it: none that was asked for is younger than its own
+    /// lifetime.
+    pub(crate) fn is_outlived(&self, lifetime: Duration, now: Tick) -> bool {
+        self.made_at.is_none_or(|made_at| now >= made_at + lifetime)
+    }
+
+    /// Whether the payment server would say "too early" to a close.
+    pub(crate) fn is_too_young(&self, turn: &Turn<'_>) -> bool {
+        self.closable_at(turn).is_some_and(|at| turn.now.tick < at)
+    }
+
+    /// Closing was tried as often as makes sense.
+    pub(crate) const fn has_given_up(&self) -> bool {
+        matches!(self.aim, Aim::Close) && self.close_attempts >= CLOSE_ATTEMPTS_MAX
+    }
+
+    /// There is none, and there will be none.
+    pub(crate) const fn shut(&mut self) {
+        if !matches!(self.state, OrderState::Paid) {
+            self.state = OrderState::Closed;
+        }
     }
 
     /// Whether the queries that follow a payment notice are still going on.
@@ -210,7 +281,7 @@ impl Order {
                 News::View
             }
             Err(GatewayRefusal::OrderNotFound) => {
-                self.settle_state(OrderState::Unsent, turn);
+                self.settle_state(self.missing_state(turn), turn);
                 News::NotFound
             }
             Err(GatewayRefusal::CloseTooEarly) => News::CloseTooEarly,
@@ -260,6 +331,11 @@ impl Order {
         if question != Question::Close {
             self.query_next = false;
         }
+        if question == Question::Create {
+            self.is_sent = true;
+            self.keyed_at.get_or_insert(turn.now.tick);
+            self.made_at = Some(turn.now.tick);
+        }
         self.calls.ask(question, turn);
         self.calls.in_flight().cloned()
     }
@@ -281,6 +357,8 @@ impl Order {
     /// wait starts again in full.
     pub(crate) fn handle_restart(&mut self, turn: &Turn<'_>) {
         let was_in_flight = self.calls.expire(turn.now.tick).is_some();
+        self.keyed_at = None;
+        self.made_at = Some(turn.now.tick).filter(|_| self.is_sent);
         if was_in_flight || self.hint_pending || self.aim == Aim::Create {
             if self.aim == Aim::Create {
                 self.state = OrderState::Unknown;
@@ -304,7 +382,9 @@ impl Order {
 
     /// Whether nothing but the late watch is left to do, and whether even that is over.
     pub(crate) fn is_resting(&self) -> bool {
-        self.aim == Aim::Rest && self.calls.in_flight().is_none() && !self.hint_pending
+        (self.aim == Aim::Rest || self.has_given_up())
+            && self.calls.in_flight().is_none()
+            && !self.hint_pending
     }
 
     /// Whether no question will be asked any more, unless somebody hints.
@@ -351,12 +431,14 @@ impl Order {
         let asks_first = turn.holds(Rule::AskBeforeResend);
         match self.aim {
             Aim::Create if self.state == OrderState::Unknown && asks_first => Question::Query,
+            Aim::Create if self.is_key_old(turn) => Question::Query,
             Aim::Create => Question::Create,
             Aim::Watch | Aim::Rest => Question::Query,
             Aim::Final => Question::FinalQuery,
             Aim::Close if self.query_next && asks_first || self.is_definite() => {
                 Question::FinalQuery
             }
+            Aim::Close if self.is_too_young(turn) => Question::FinalQuery,
             Aim::Close => Question::Close,
         }
     }
@@ -395,14 +477,11 @@ impl Order {
             Aim::Watch => self
                 .notice_step
                 .and_then(|step| timeouts.notice_schedule_ms.get(step + 1).copied())
-                .unwrap_or(timeouts.query_interval_ms),
+                .unwrap_or_else(|| self.watch_pause_ms(turn)),
             Aim::Final => timeouts.query_interval_ms,
-            Aim::Close => {
-                let times = self.close_attempts.saturating_sub(1);
-                let pause = doubled(timeouts.close_retry_ms, times, CLOSE_PAUSE_MAX_MS);
-                return Some(pause);
-            }
-            Aim::Rest if !turn.holds(Rule::LateWatch) => return None,
+            Aim::Close => return self.close_pause(turn),
+            // What was never made can't be paid late.
+            Aim::Rest if !self.is_sent || !turn.holds(Rule::LateWatch) => return None,
             Aim::Rest => {
                 let watch = if self.is_short_watch {
                     &timeouts.paid_watch_ms
@@ -416,6 +495,59 @@ impl Order {
             }
         };
         Some(Duration::from_millis(pause_ms))
+    }
+
+    fn close_pause(&self, turn: &Turn<'_>) -> Option<Duration> {
+        if self.has_given_up() {
+            return None;
+        }
+        let times = self.close_attempts.saturating_sub(1);
+        let first_ms = turn.policy.timeouts.close_retry_ms;
+        let pause = doubled(first_ms, times, CLOSE_PAUSE_MAX_MS);
+        let until_closable = self
+            .closable_at(turn)
+            .filter(|at| *at > turn.now.tick)
+            .map(|at| at.since(turn.now.tick));
+        Some(until_closable.map_or(pause, |wait| wait.min(pause)))
+    }
+
+    /// From one query to the next while nobody says that money came.
+    fn watch_pause_ms(&self, turn: &Turn<'_>) -> u64 {
+        let (timeouts, capabilities) = (&turn.policy.timeouts, &turn.policy.capabilities);
+        let waited = self
+            .queried_at
+            .map_or(Duration::ZERO, |at| turn.now.tick.since(at));
+        let has_waited = !capabilities.waiting_query.is_zero()
+            && waited.saturating_mul(2) >= capabilities.waiting_query;
+        if has_waited {
+            // The payment server held the query until something changed, or as long as it does.
+            timeouts.hint_interval_ms
+        } else if capabilities.push {
+            timeouts.query_interval_ms.saturating_mul(2)
+        } else {
+            timeouts.query_interval_ms
+        }
+    }
+
+    fn closable_at(&self, turn: &Turn<'_>) -> Option<Tick> {
+        let age = turn.policy.capabilities.close_age_minimum;
+        self.made_at.map(|made_at| made_at + age)
+    }
+
+    /// Whether the payment server may have forgotten the key of an earlier create.
+    fn is_key_old(&self, turn: &Turn<'_>) -> bool {
+        let retention = turn.policy.capabilities.key_retention;
+        let is_old = |keyed_at: Tick| turn.now.tick.since(keyed_at) >= retention;
+        self.keyed_at.is_some_and(is_old) && turn.holds(Rule::KeyRetention)
+    }
+
+    /// What "no such order" means: open, where an order exists only once the payer scanned it.
+    const fn missing_state(&self, turn: &Turn<'_>) -> OrderState {
+        if turn.policy.capabilities.order_after_scan && !self.pay_url.is_empty() {
+            OrderState::Open
+        } else {
+            OrderState::Unsent
+        }
     }
 
     fn ask_soon(&mut self, at: Tick) {

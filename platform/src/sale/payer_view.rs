@@ -104,7 +104,7 @@ impl Sale {
             created_at: facts.created_at,
             served_at: self.transaction.done_at,
             stage: stage(self.transaction.state),
-            review_due_at: self.transaction.review.map(|review| review.due_at),
+            review_due_at: self.transaction.reviews.iter().map(|r| r.due_at).min(),
             payments: self.payments.iter().map(paid).collect(),
             receipt: self.receipt.as_ref(),
         }

@@ -1,7 +1,7 @@
 //! Payments of one sale: booked once, judged again with every answer, earned or returned.
 
 use protocol::id::{PayeeId, PaymentId};
-use protocol::message::{OrderView, PaymentView, RefundView};
+use protocol::message::{GatewayRefusal, OrderView, PaymentView, RefundView};
 use protocol::money::Money;
 use protocol::time::{Tick, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 
 use super::judge::{Expected, Verdict, judge};
 use super::order::Flag;
-use super::refund::{Refund, RefundReason, RefundState};
-use super::transaction::{ReviewReason, TransactionState};
+use super::refund::{Refund, RefundReason, RefundState, Step};
+use super::review::ReviewReason;
+use super::transaction::TransactionState;
 use super::{Output, Sale, Turn};
+use crate::caps::CapClaim;
 use crate::ledger::{self, Matter};
 use crate::rules::{Rule, Rules};
 use crate::store::{PaymentRow, RefundRow};
@@ -26,8 +28,12 @@ pub(crate) struct Payment {
     /// What went back without us.
     pub(crate) outside_minor: i64,
     pub(crate) is_earned: bool,
-    /// The payer was served and has the money back.
-    pub(crate) is_lost: bool,
+    /// What the payer was served for and has back, or will.
+    pub(crate) lost_minor: i64,
+    /// The payer's bank claims it back.
+    pub(crate) is_disputed: bool,
+    /// What of it was earned and stands in dispute.
+    pub(crate) disputed_minor: i64,
     pub(crate) refund: Option<Refund>,
 }
 
@@ -50,16 +56,25 @@ impl Payment {
             && !self.owed().is_zero()
     }
 
+    /// Whether a person may have it returned: earned or not, and not on its way back already.
+    pub(crate) fn is_returnable(&self) -> bool {
+        let is_waiting = self
+            .refund
+            .as_ref()
+            .is_none_or(|refund| refund.stuck().is_some() || refund.is_unsent());
+        self.verdict.is_ours() && !self.is_disputed && is_waiting && !self.owed().is_zero()
+    }
+
     /// Whether no refund of it is under way.
     pub(crate) fn is_settled(&self) -> bool {
-        self.refund.as_ref().is_none_or(Refund::is_over)
+        self.refund.as_ref().is_none_or(Refund::is_settled)
     }
 
     pub(crate) fn refund_timeout(&self) -> Option<Tick> {
         self.refund.as_ref().and_then(Refund::timeout)
     }
 
-    fn returned_minor(&self) -> i64 {
+    pub(super) fn returned_minor(&self) -> i64 {
         self.refund
             .as_ref()
             .filter(|refund| refund.may_be_done())
@@ -69,13 +84,18 @@ impl Payment {
 
 impl Sale {
     /// Books what a view shows for the first time, and takes note of what has changed.
-    pub(super) fn book(&mut self, view: &OrderView, turn: &mut Turn<'_>) {
+    /// `number` counts the question that it answers.
+    pub(super) fn book(&mut self, view: &OrderView, number: u32, turn: &mut Turn<'_>) {
         let is_equal = view.amount == self.facts.amount && view.payee == *self.facts.payee_id();
         if !is_equal && !self.order.differs {
             self.order.differs = true;
             let detail = json!({"amount": view.amount, "payee": view.payee});
             self.event("order_differs", detail, turn);
         }
+        for refund in &view.refunds {
+            self.note_refund(refund, turn);
+        }
+        self.note_absent(view, number, turn);
         for payment in &view.payments {
             if self.payments.contains_key(&payment.payment) {
                 self.judge_again(payment, turn);
@@ -83,12 +103,9 @@ impl Sale {
                 self.book_new(payment, turn);
             }
         }
-        for refund in &view.refunds {
-            self.note_refund(refund, turn);
-        }
     }
 
-    /// Decides to return whatever is owed of a payment.
+    /// Decides to return whatever is owed of a payment; above a cap a person must agree (R13).
     pub(super) fn refund(&mut self, id: PaymentId, reason: RefundReason, turn: &mut Turn<'_>) {
         let Some(payment) = self.payments.get_mut(&id) else {
             return;
@@ -98,11 +115,21 @@ impl Sale {
         if is_returning || is_earned || payment.owed().is_zero() {
             return;
         }
-        let refund = Refund::new(id, payment.owed(), reason, turn);
+        let mut refund = Refund::new(id, payment.owed(), reason, turn);
+        let claim = CapClaim {
+            refund: refund.id,
+            terminal: &self.facts.terminal,
+            payer: self.facts.payer.as_ref(),
+            amount: refund.amount,
+        };
+        if !turn.admits(reason, &claim) {
+            refund.stick(ReviewReason::RefundCapped);
+        }
         let detail = refund_detail(&refund);
         payment.refund = Some(refund);
         self.event("refund", detail, turn);
         self.write_refund(id, turn);
+        self.review_refunds(turn);
     }
 
     pub(super) fn release_refunds(&mut self, turn: &Turn<'_>) {
@@ -137,19 +164,35 @@ impl Sale {
         }
     }
 
-    /// A refund was refused for good, or asked for as often as makes sense.
-    pub(super) fn fail_refund(&mut self, id: PaymentId, turn: &mut Turn<'_>) {
+    /// One attempt of a refund was refused.
+    pub(super) fn refuse_refund(
+        &mut self,
+        id: PaymentId,
+        refusal: GatewayRefusal,
+        turn: &mut Turn<'_>,
+    ) {
         let Some(refund) = self.payments.get_mut(&id).and_then(|p| p.refund.as_mut()) else {
             return;
         };
         let before = refund.state;
-        // An attempt refused late does not take back what another one has returned: only the
-        // payment server's own view of the refund can.
-        if matches!(before, RefundState::Succeeded | RefundState::Failed) {
-            return;
+        if refund.handle_refusal(refusal, turn) {
+            self.refund_changed(id, before, turn);
         }
-        refund.fail();
-        self.refund_changed(id, before, turn);
+    }
+
+    /// Refunds that a view of the order, answered to the question `number`, does not show.
+    fn note_absent(&mut self, view: &OrderView, number: u32, turn: &mut Turn<'_>) {
+        let ids: Vec<PaymentId> = self.payments.keys().copied().collect();
+        for id in ids {
+            let Some(refund) = self.payments.get_mut(&id).and_then(|p| p.refund.as_mut()) else {
+                continue;
+            };
+            let is_shown = view.refunds.iter().any(|shown| shown.refund == refund.id);
+            let before = refund.state;
+            if !is_shown && refund.handle_absence(number, turn) {
+                self.refund_changed(id, before, turn);
+            }
+        }
     }
 
     pub(super) fn matter(&self, id: PaymentId, amount: Money) -> Matter {
@@ -181,7 +224,13 @@ impl Sale {
     }
 
     fn book_new(&mut self, view: &PaymentView, turn: &mut Turn<'_>) {
-        let verdict = judge(self.expected(turn), view, 0);
+        let taken = turn.taken.get(&view.payment);
+        let is_taken = taken.is_some_and(|other| *other != self.facts.transaction);
+        let verdict = if is_taken && turn.holds(Rule::PaymentOfOneSale) {
+            Verdict::OtherSale
+        } else {
+            judge(self.expected(turn), view, 0)
+        };
         let is_ours = verdict.is_ours();
         let payment = Payment {
             amount: view.amount,
@@ -190,7 +239,9 @@ impl Sale {
             verdict,
             outside_minor: 0,
             is_earned: false,
-            is_lost: false,
+            lost_minor: 0,
+            is_disputed: false,
+            disputed_minor: 0,
             refund: None,
         };
         self.payments.insert(view.payment, payment);
@@ -204,6 +255,7 @@ impl Sale {
             self.outputs.push_back(Output::Entry(entry));
             self.write_payment(view.payment);
             self.note_outside(view, turn);
+            self.note_dispute(view, turn);
         }
     }
 
@@ -212,42 +264,23 @@ impl Sale {
         let Some(payment) = self.payments.get(&view.payment) else {
             return;
         };
+        if !payment.verdict.is_ours() {
+            return;
+        }
         let verdict = judge(expected, view, payment.returned_minor());
-        let is_worse = verdict != payment.verdict
-            && matches!(verdict, Verdict::Disputed | Verdict::RefundedOutside);
-        if !is_worse || !payment.verdict.is_ours() {
-            return;
+        let is_touched = |verdict| matches!(verdict, Verdict::Disputed | Verdict::RefundedOutside);
+        let is_news = verdict != payment.verdict && is_touched(verdict)
+            || payment.verdict == Verdict::Disputed && !view.disputed;
+        if is_news {
+            if let Some(payment) = self.payments.get_mut(&view.payment) {
+                payment.verdict = verdict;
+            }
+            self.flag(verdict);
+            let detail = json!({"payment": view.payment, "verdict": verdict});
+            self.event("payment_changed", detail, turn);
         }
-        if let Some(payment) = self.payments.get_mut(&view.payment) {
-            payment.verdict = verdict;
-        }
-        self.flag(verdict);
-        let detail = json!({"payment": view.payment, "verdict": verdict});
-        self.event("payment_changed", detail, turn);
         self.note_outside(view, turn);
-    }
-
-    /// Money that went back without us is neither earned nor ours to return.
-    fn note_outside(&mut self, view: &PaymentView, turn: &mut Turn<'_>) {
-        let Some(payment) = self.payments.get_mut(&view.payment) else {
-            return;
-        };
-        let returned = payment.returned_minor();
-        let outside = view.refunded.minor().saturating_sub(returned);
-        let outside = outside.min(payment.amount.minor().saturating_sub(returned));
-        let more = outside.saturating_sub(payment.outside_minor);
-        if more <= 0 || payment.is_earned {
-            return;
-        }
-        payment.outside_minor = outside;
-        let Ok(amount) = Money::new(more, payment.amount.currency()) else {
-            return;
-        };
-        let detail = json!({"payment": view.payment, "amount": amount});
-        self.event("refunded_outside", detail, turn);
-        let entry = ledger::refunded_outside(self.matter(view.payment, amount));
-        self.outputs.push_back(Output::Entry(entry));
-        self.write_payment(view.payment);
+        self.note_dispute(view, turn);
     }
 
     fn refund_changed(&mut self, id: PaymentId, before: RefundState, turn: &mut Turn<'_>) {
@@ -265,65 +298,92 @@ impl Sale {
             self.outputs.push_back(Output::Entry(entry));
         }
         self.write_payment(id);
+        if refund.state == RefundState::Failed {
+            self.undo_loss(id, turn);
+        }
         self.settle_refunds(turn);
+    }
+
+    /// Served, and the refund that made it a loss has failed for good: it is earned after all.
+    fn undo_loss(&mut self, id: PaymentId, turn: &mut Turn<'_>) {
+        let Some(payment) = self.payments.get_mut(&id) else {
+            return;
+        };
+        let lost = std::mem::take(&mut payment.lost_minor);
+        if lost == 0 {
+            return;
+        }
+        payment.refund = None;
+        self.event("loss_undone", json!({ "payment": id }), turn);
+        self.book_minor(id, lost, ledger::loss_undone);
+        self.done(turn);
     }
 
     /// Where the sale stands once its refunds have moved.
     pub(super) fn settle_refunds(&mut self, turn: &mut Turn<'_>) {
-        let refunds = || self.payments.values().filter_map(|p| p.refund.as_ref());
-        if refunds().any(|refund| refund.state == RefundState::Failed) {
-            self.review(ReviewReason::RefundFailed, turn);
-            return;
-        }
-        let is_returned = refunds().all(|refund| refund.state == RefundState::Succeeded);
+        self.review_refunds(turn);
         let state = self.transaction.state;
-        let has_failed_before = self
-            .transaction
-            .review
-            .is_some_and(|review| review.reason == ReviewReason::RefundFailed);
-        if state == TransactionState::Done {
-            if has_failed_before && is_returned {
-                self.transaction.review = None;
+        let is_waiting = matches!(
+            state,
+            TransactionState::RefundPending | TransactionState::Review
+        );
+        if self.has_stuck_refund() {
+            if is_waiting || state == TransactionState::Refunded {
+                self.enter_review(turn);
             }
-            return;
-        }
-        let is_waiting = state == TransactionState::RefundPending
-            || state == TransactionState::Review && has_failed_before;
-        if is_waiting && is_returned {
-            self.finish_refunds(has_failed_before, turn);
+        } else if is_waiting && self.is_all_returned() {
+            self.finish_refunds(turn);
         }
     }
 
+    pub(super) fn has_stuck_refund(&self) -> bool {
+        let mut refunds = self.payments.values().filter_map(|p| p.refund.as_ref());
+        refunds.any(|refund| refund.stuck().is_some())
+    }
+
+    /// Whether nothing that came to us is left with us, but what was earned.
+    fn is_all_returned(&self) -> bool {
+        self.payments.values().all(|payment| {
+            let is_returned = payment.refund.as_ref().map_or_else(
+                || payment.owed().is_zero(),
+                |refund| refund.state == RefundState::Succeeded,
+            );
+            payment.is_earned || !payment.verdict.is_ours() || is_returned
+        })
+    }
+
     fn drive_refund(&mut self, id: PaymentId, turn: &mut Turn<'_>) {
+        let asked = self.order.asked();
         let Some(refund) = self.payments.get_mut(&id).and_then(|p| p.refund.as_mut()) else {
             return;
         };
         let before = refund.state;
-        let Some(nonce) = refund.drive(turn) else {
-            return;
-        };
-        let is_new = before == RefundState::Requested;
-        let detail = refund_detail(refund);
-        if is_new {
-            self.event("refund", detail, turn);
-            self.write_refund(id, turn);
-        }
-        if let Some(operation) = self.refund_operation(id) {
-            self.outputs.push_back(Output::Gateway { operation, nonce });
+        match refund.drive(asked, turn) {
+            Step::Nothing => {}
+            Step::Stuck => self.settle_refunds(turn),
+            Step::Ask => self.order.hint(turn),
+            Step::Send(nonce) => {
+                if before != refund.state {
+                    let detail = refund_detail(refund);
+                    self.event("refund", detail, turn);
+                    self.write_refund(id, turn);
+                }
+                if let Some(operation) = self.refund_operation(id) {
+                    self.outputs.push_back(Output::Gateway { operation, nonce });
+                }
+            }
         }
     }
 
-    /// What the payment server did not answer in time; out of attempts, a person must look.
+    /// What the payment server did not answer in time, and what has waited for too long.
     pub(super) fn expire_refunds(&mut self, turn: &mut Turn<'_>) {
-        let attempts_max = turn.policy.timeouts.refund_tries;
-        let mut is_exhausted = false;
+        let mut is_stuck = false;
         for refund in self.payments.values_mut().filter_map(|p| p.refund.as_mut()) {
-            if refund.expire(turn) {
-                is_exhausted |= refund.is_exhausted(attempts_max);
-            }
+            refund.expire(turn);
+            is_stuck |= refund.expire_wait(turn);
         }
-        if is_exhausted {
-            self.review(ReviewReason::RefundFailed, turn);
+        if is_stuck {
+            self.settle_refunds(turn);
         }
     }
 
@@ -358,6 +418,7 @@ impl Sale {
             Verdict::Over => Flag::Over,
             Verdict::WrongCurrency => Flag::WrongCurrency,
             Verdict::WrongPayee => Flag::WrongPayee,
+            Verdict::OtherSale => Flag::OtherSale,
             Verdict::Disputed => Flag::Disputed,
             Verdict::RefundedOutside => Flag::RefundedOutside,
         };

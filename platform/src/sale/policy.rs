@@ -18,8 +18,8 @@ pub struct Timeouts {
     /// From the order request to the quote. Default 15,000: three questions; a payer who saw no
     /// bill by then has left.
     pub quote_ms: u64,
-    /// Between two queries while nobody said that money came. Default 5,000: what payment servers
-    /// ask their clients to keep to (3 to 6 s).
+    /// Between two queries while nobody said that money came; twice that at a payment server that
+    /// pushes events. Default 5,000: what payment servers ask their clients to keep to (3 to 6 s).
     pub query_interval_ms: u64,
     /// Waits before the queries after a payment notice. Default 0, 1, 1, 2, 3, 5, 5 s: the payer
     /// stands there, and most answers come within two seconds.
@@ -41,6 +41,9 @@ pub struct Timeouts {
     pub off_repeat_ms: u64,
     /// Between two inquiries of a terminal's journal. Default 5,000.
     pub inquiry_interval_ms: u64,
+    /// From a terminal's reboot, which ends its permits, to the question to its journal. Default
+    /// 15,000: a payer's page that is still open asks for a fresh permit within a few seconds (R9).
+    pub reboot_grace_ms: u64,
     /// From the permit to giving up on its result, never before the nonce is dead. Default
     /// 900,000: a terminal that restarts is back within minutes, and 15 is what a payer may wait
     /// for money.
@@ -51,8 +54,12 @@ pub struct Timeouts {
     pub closing_ms: u64,
     /// Between two attempts of one refund; it doubles up to five minutes. Default 5,000.
     pub refund_retry_ms: u64,
-    /// Attempts of one refund until a person looks at it. Default 12: about half an hour.
+    /// Times that one refund is sent or asked about until a person looks at it. Default 12: about
+    /// half an hour.
     pub refund_tries: u32,
+    /// From a refund's decision until a person looks at it, while the payment server works on it or
+    /// it may not be sent. Default 259,200,000: three days, as banks promise.
+    pub refund_wait_ms: u64,
     /// How long the last words of a sale stay in the outbox. Default 60,000: a restarted broker
     /// is back by then, and a terminal that is away for longer asks with its hello.
     pub linger_ms: u64,
@@ -81,11 +88,13 @@ impl Default for Timeouts {
             acknowledge_ms: 1_000,
             off_repeat_ms: 2_000,
             inquiry_interval_ms: 5_000,
+            reboot_grace_ms: 15_000,
             give_up_ms: 900_000,
             close_retry_ms: 5_000,
             closing_ms: 900_000,
             refund_retry_ms: 5_000,
             refund_tries: 12,
+            refund_wait_ms: 259_200_000,
             linger_ms: 60_000,
             late_watch_ms: vec![
                 300_000, 3_600_000, 86_400_000, 86_400_000, 86_400_000, 86_400_000, 86_400_000,

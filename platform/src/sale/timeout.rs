@@ -10,7 +10,8 @@ use serde_json::json;
 use super::order::OrderState;
 use super::policy::doubled;
 use super::refund::RefundReason;
-use super::transaction::{NonceLife, ReviewReason, TransactionState};
+use super::review::ReviewReason;
+use super::transaction::{NonceLife, TransactionState};
 use super::{Output, Sale, Turn, Word};
 use crate::rules::Rule;
 
@@ -32,6 +33,10 @@ impl Sale {
         if is_due(self.transaction.repeat_at, turn) {
             self.transaction.repeat_at = None;
             self.handle_repeat(turn);
+        }
+        if self.transaction.settle_waits && self.transaction.is_dead(turn.now.tick) {
+            self.say_settled(turn);
+            self.arm_linger(turn);
         }
         if is_due(self.transaction.linger_until, turn) {
             self.forget_words();
@@ -60,7 +65,10 @@ impl Sale {
                         .map(|until| until.max(turn.now.tick)),
                 }
             }
-            TransactionState::Closing => after(timeouts.closing_ms),
+            TransactionState::Closing => {
+                let age = turn.policy.capabilities.close_age_minimum;
+                after(timeouts.closing_ms).map(|at| at + age)
+            }
             TransactionState::Commanded => self.transaction.dead_at(),
             TransactionState::LinkageUnknown => {
                 let give_up = turn.now.tick + Duration::from_millis(timeouts.give_up_ms);
@@ -181,6 +189,7 @@ impl Sale {
             self.withdraw_word(word);
         }
         self.transaction.linger_until = None;
+        self.transaction.settle_waits = false;
         self.transaction.repeat_at = None;
         self.transaction.has_lingered = true;
     }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use protocol::id::{BootId, Nonce, PaymentId};
 use protocol::message::{LinkageOutcome, OffReason};
-use protocol::time::{Now, Tick, Utc};
+use protocol::time::{Tick, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::operator::Hand;
-use super::policy::{Policy, Timeouts};
+use super::policy::Policy;
+use super::review::Reviews;
 use crate::rules::Rule;
 
 /// Most nonces that one transaction takes: one, and a fresh one for each of three reboots. A
@@ -120,39 +121,14 @@ impl TransactionState {
             Confirmed => &[Commanded, RefundPending],
             Commanded => &[Done, LinkageUnknown, RefundPending, Expired, Review],
             LinkageUnknown => &[Done, Commanded, RefundPending, Expired, Review],
-            Closing => &[Expired, RefundPending, Review],
-            Expired | Refunded => &[RefundPending, Review],
+            Closing => &[Expired, RefundPending, Review, Confirmed],
+            Expired | Refunded => &[RefundPending, Review, Done, Confirmed],
             RefundPending => &[Refunded, Done, Review],
-            Review => &[Expired, Refunded, Done, RefundPending],
-            Done => &[],
+            Review => &[Expired, Refunded, Done, RefundPending, Confirmed],
+            Done => &[RefundPending],
         };
         ways.contains(&next)
     }
-}
-
-/// Why a person must look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ReviewReason {
-    /// Money went to another payee than ours.
-    WrongPayee,
-    Disputed,
-    /// The payment server shows another order under our number, or more than fits one.
-    OrderDiffers,
-    /// The payment server never said whether the order is shut.
-    GatewaySilent,
-    RefundFailed,
-    LinkageUncertain,
-    /// The terminal acted without a permit of ours.
-    DoneWithoutPermit,
-}
-
-/// A task for a person, with the day on which it is overdue (I2, I7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Review {
-    pub(crate) reason: ReviewReason,
-    pub(crate) since: Utc,
-    pub(crate) due_at: Utc,
 }
 
 /// A nonce and how long a permit for it can live (R6).
@@ -239,7 +215,14 @@ pub(crate) struct Transaction {
     /// The nonce of the inquiry that is open.
     pub(crate) inquiry: Option<Nonce>,
     pub(crate) outcome: Option<LinkageOutcome>,
-    pub(crate) review: Option<Review>,
+    pub(crate) reviews: Reviews,
+    /// It waits until no earlier order of its terminal is open (R4).
+    pub(crate) is_blocked: bool,
+    /// Whether the terminal's journal has answered an inquiry for good.
+    pub(crate) has_answered: bool,
+    /// The terminal may forget the sale once its own answer came, or every nonce is dead.
+    pub(crate) settle_waits: bool,
+    pub(crate) is_settled: bool,
     /// Who switched it ON by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) operator: Option<Hand>,
@@ -269,7 +252,11 @@ impl Transaction {
             declines_told: 0,
             inquiry: None,
             outcome: None,
-            review: None,
+            reviews: Reviews::default(),
+            is_blocked: false,
+            has_answered: false,
+            settle_waits: false,
+            is_settled: false,
             operator: None,
             deadline: None,
             repeat_at: None,
@@ -324,18 +311,9 @@ impl Transaction {
         }
     }
 
-    pub(crate) fn open_review(&mut self, reason: ReviewReason, now: Now, timeouts: &Timeouts) {
-        self.review.get_or_insert(Review {
-            reason,
-            since: now.utc,
-            due_at: now
-                .utc
-                .saturating_add(Duration::from_millis(timeouts.review_ms)),
-        });
-    }
-
     pub(crate) fn timeout(&self) -> Option<Tick> {
-        [self.deadline, self.repeat_at, self.linger_until]
+        let settle_at = self.dead_at().filter(|_| self.settle_waits);
+        [self.deadline, self.repeat_at, self.linger_until, settle_at]
             .into_iter()
             .flatten()
             .min()

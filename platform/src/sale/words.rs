@@ -146,7 +146,20 @@ impl Sale {
         self.say(Word::Receipt, Output::Receipt(Box::new(receipt)));
     }
 
-    pub(super) fn say_settled(&mut self) {
+    /// Only once the terminal's own answer came, or every nonce is dead: what it forgets before
+    /// that it could not answer any more (R7).
+    pub(super) fn say_settled(&mut self, turn: &Turn<'_>) {
+        let is_answered = self.result.is_some() || self.transaction.has_answered;
+        let may_forget = is_answered
+            || self.transaction.is_settled
+            || self.transaction.is_dead(turn.now.tick)
+            || !turn.holds(Rule::SettledOnlyAfterEnd);
+        self.transaction.settle_waits = !may_forget;
+        if !may_forget {
+            self.arm_linger(turn);
+            return;
+        }
+        self.transaction.is_settled = true;
         let settled = Settled {
             transaction: self.facts.transaction,
         };
@@ -198,7 +211,15 @@ impl Sale {
         if self.transaction.state == TransactionState::Refunded {
             self.say_standing(Standing::Refunded, turn);
         }
-        self.say_settled();
+        self.say_settled(turn);
+    }
+
+    /// What the terminal had to say has come, or can't come any more.
+    pub(super) fn settle_if_waiting(&mut self, turn: &Turn<'_>) {
+        if self.transaction.settle_waits {
+            self.say_settled(turn);
+            self.arm_linger(turn);
+        }
     }
 
     pub(super) fn operation(&self, question: Question) -> Operation {

@@ -101,6 +101,7 @@ pub async fn build(config: Config, keys: Keys) -> Result<Platform, BuildError> {
             uncertain: config.uncertain,
             reconciliation: config.reconciliation,
             status_url,
+            caps: config.caps,
             store,
             acts,
         },

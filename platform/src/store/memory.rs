@@ -329,6 +329,16 @@ impl Store for MemoryStore {
         Ok(self.content.terminals.get(terminal).cloned())
     }
 
+    fn payment_owner(
+        &self,
+        gateway: &GatewayId,
+        payment: PaymentId,
+    ) -> Result<Option<TransactionId>, StoreError> {
+        let mut payments = self.content.payments.values();
+        let found = payments.find(|row| row.payment == payment && row.gateway == *gateway);
+        Ok(found.map(|row| row.transaction))
+    }
+
     fn reconciliation(&self, gateway: &GatewayId) -> Result<Option<String>, StoreError> {
         Ok(self.content.reconciliations.get(gateway).cloned())
     }

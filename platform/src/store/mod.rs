@@ -234,6 +234,13 @@ pub(crate) trait Store: Send + 'static {
     /// What is to be sent, of one sale or of all, in the order in which it was put.
     fn outbox(&self, transaction: Option<TransactionId>) -> Result<Vec<OutboxRow>, StoreError>;
 
+    /// The transaction for which a payment is booked (I4).
+    fn payment_owner(
+        &self,
+        gateway: &GatewayId,
+        payment: PaymentId,
+    ) -> Result<Option<TransactionId>, StoreError>;
+
     fn terminal(&self, terminal: &TerminalName) -> Result<Option<TerminalRow>, StoreError>;
 
     /// The last [`BookNote::Reconciliation`] of a gateway.

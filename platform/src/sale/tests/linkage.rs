@@ -269,7 +269,8 @@ fn an_off_is_repeated_until_the_terminal_has_answered() {
         reason: RefusalReason::Withdrawn,
     };
     bench.result(withdrawn);
-    assert_eq!(bench.look(), ["withdraw off"]);
+    // Only now may the terminal forget it: before, it could not have answered any more.
+    assert_eq!(bench.look(), ["withdraw off", "settled"]);
     bench.pass(seconds(20));
     assert_eq!(bench.look(), NOTHING);
 }
@@ -312,16 +313,16 @@ fn a_listed_transaction_that_is_over_hears_its_end_again() {
     bench.result(LinkageOutcome::Done);
     bench.pass(seconds(60));
     bench.look();
-    bench.step(|sale, turn| sale.handle_hello(true, turn));
+    bench.step(|sale, turn| sale.handle_hello(true, boot(5), turn));
     assert_eq!(bench.look(), ["receipt again", "settled"]);
-    bench.step(|sale, turn| sale.handle_hello(false, turn));
+    bench.step(|sale, turn| sale.handle_hello(false, boot(5), turn));
     assert_eq!(bench.look(), ["withdraw receipt", "withdraw settled"]);
 }
 
 #[test]
 fn a_hello_in_the_middle_gets_what_is_open() {
     let mut bench = Bench::permitted();
-    bench.step(|sale, turn| sale.handle_hello(true, turn));
+    bench.step(|sale, turn| sale.handle_hello(true, boot(5), turn));
     assert_eq!(bench.look(), ["resend permit"]);
 }
 

@@ -1,7 +1,10 @@
 //! One sale on a bench: a hand-driven clock, seeded randomness, and a payment server and terminal
 //! that say exactly what a test tells them to.
 
+mod hands;
 mod linkage;
+mod money;
+mod orders;
 mod outcomes;
 mod properties;
 mod restart;
@@ -52,6 +55,9 @@ pub(super) struct Bench {
     pub(super) sale: Sale,
     pub(super) now: Now,
     pub(super) policy: Policy,
+    pub(super) caps: Caps,
+    /// Payments that are booked for some transaction.
+    pub(super) taken: BTreeMap<PaymentId, TransactionId>,
     entropy: Counter,
     /// Every call to the payment server, oldest first.
     pub(super) calls: Vec<(Operation, Nonce)>,
@@ -75,22 +81,36 @@ impl Bench {
     }
 
     pub(super) fn priced(policy: Policy, minor: i64) -> Self {
+        Self::made(policy, minor, false)
+    }
+
+    /// A sale that waits for an earlier order.
+    pub(super) fn blocked() -> Self {
+        Self::made(policy(), 450, true)
+    }
+
+    fn made(policy: Policy, minor: i64, is_blocked: bool) -> Self {
         let now = Now {
             utc: Utc::EPOCH,
             tick: Tick::from_millis(1_000_000),
         };
         let mut entropy = Counter(0);
+        let (mut caps, taken) = (Caps::default(), BTreeMap::new());
         let mut turn = Turn {
             now,
             entropy: &mut entropy,
             policy: &policy,
+            caps: &mut caps,
+            taken: &taken,
         };
         let request = verified(&terminal_key(), &order_request(minor), &ours());
-        let sale = Sale::request(request, bill(minor), site_facts(), &mut turn);
+        let sale = Sale::request(request, bill(minor), site_facts(), is_blocked, &mut turn);
         let mut bench = Self {
             sale,
             now,
             policy,
+            caps,
+            taken,
             entropy,
             calls: Vec::new(),
             postings: Vec::new(),
@@ -132,6 +152,8 @@ impl Bench {
             now: self.now,
             entropy: &mut self.entropy,
             policy: &self.policy,
+            caps: &mut self.caps,
+            taken: &self.taken,
         };
         let result = step(&mut self.sale, &mut turn);
         self.drain();
@@ -237,6 +259,10 @@ impl Bench {
         self.step(Sale::handle_restart);
     }
 
+    pub(super) fn reasons(&self) -> Vec<ReviewReason> {
+        self.sale.reviews().map(|review| review.reason).collect()
+    }
+
     pub(super) fn state(&self) -> TransactionState {
         self.sale.state()
     }
@@ -327,6 +353,18 @@ impl Bench {
     }
 }
 
+/// Debits less credits of what a sale can move: receivable, suspense, merchant, loss, dispute.
+pub(super) fn money_accounts(bench: &Bench) -> [i64; 5] {
+    [
+        Account::GatewayReceivable,
+        Account::Suspense,
+        Account::Merchant,
+        Account::Loss,
+        Account::Dispute,
+    ]
+    .map(|account| bench.balance(account))
+}
+
 fn moved(detail: &serde_json::Value) -> (TransactionState, TransactionState) {
     let state = |name: &str| serde_json::from_value(detail[name].clone()).unwrap();
     (state("from"), state("to"))
@@ -372,7 +410,7 @@ pub(super) fn policy() -> Policy {
             close_age_minimum: Duration::ZERO,
             key_retention: Duration::from_secs(86_400),
             refund_window: Duration::from_secs(86_400),
-            push: true,
+            push: false,
             waiting_query: Duration::ZERO,
             order_after_scan: false,
         },
@@ -386,6 +424,13 @@ pub(super) fn refund_as_loss() -> Policy {
     Policy {
         uncertain: UncertainPolicy::RefundAsLoss,
         ..policy()
+    }
+}
+
+pub(super) fn hand() -> Hand {
+    Hand {
+        name: "ada".to_owned(),
+        reason: "the barrier stuck".to_owned(),
     }
 }
 
@@ -411,6 +456,10 @@ pub(super) fn session() -> SessionId {
 
 pub(super) fn journal() -> JournalId {
     JournalId::from_random([3; 16])
+}
+
+pub(super) fn boot(number: u8) -> BootId {
+    BootId::from_random([number; 16])
 }
 
 pub(super) fn nonce() -> Nonce {

@@ -103,7 +103,7 @@ fn declined_and_ended_closes_the_order_and_says_off() {
     assert_eq!(bench.look(), ["ask close"]);
     assert_eq!(bench.state(), TransactionState::Closing);
     bench.answer(closed());
-    assert_eq!(bench.look(), ["withdraw quote", "off Declined", "settled"]);
+    assert_eq!(bench.look(), ["withdraw quote", "off Declined"]);
     assert_eq!(bench.state(), TransactionState::Expired);
     assert_eq!(bench.next_ms(), Some(2_000));
 }
@@ -123,7 +123,7 @@ fn never_paid_is_asked_for_after_the_deadline_then_closed() {
     bench.answer(open());
     assert_eq!(bench.look(), ["ask close"]);
     bench.answer(closed());
-    assert_eq!(bench.look(), ["withdraw quote", "off Expired", "settled"]);
+    assert_eq!(bench.look(), ["withdraw quote", "off Expired"]);
     assert_eq!(
         (bench.state(), bench.postings.len()),
         (TransactionState::Expired, 0)
@@ -185,7 +185,6 @@ fn money_after_the_close_goes_back_by_itself() {
         [
             "book debit suspense, credit gateway_receivable",
             "standing Refunded",
-            "settled"
         ]
     );
     assert_eq!(
@@ -229,7 +228,7 @@ fn an_order_too_young_to_close_stays_closing_and_the_terminal_is_told() {
     bench.pass(seconds(5));
     assert_eq!(bench.look(), ["resend off", "ask close"]);
     bench.answer(closed());
-    assert_eq!(bench.look(), ["standing Closed", "settled"]);
+    assert_eq!(bench.look(), ["standing Closed"]);
     assert_eq!(bench.state(), TransactionState::Expired);
 }
 
@@ -525,10 +524,7 @@ fn an_order_that_the_gateway_refuses_is_refused() {
     let mut bench = Bench::new();
     bench.look();
     bench.answer(refused(GatewayRefusal::PayeeUnknown));
-    assert_eq!(
-        bench.look(),
-        ["refused GatewayUnavailable", "off Expired", "settled"]
-    );
+    assert_eq!(bench.look(), ["refused GatewayUnavailable", "off Expired"]);
     assert_eq!(bench.state(), TransactionState::Expired);
 }
 

@@ -1,7 +1,7 @@
 //! Whatever happens in whatever order: the invariants of money and of ON.
 
 use proptest::prelude::*;
-use protocol::message::{EndReason, RefusalReason, UncertainReason};
+use protocol::message::{EndReason, RefundOrder, RefusalReason, UncertainReason};
 
 use super::*;
 
@@ -105,7 +105,9 @@ fn apply(bench: &mut Bench, input: Input) {
         Input::PermitRequest(boot, nonce) => {
             bench.permit_request(boot, nonce);
         }
-        Input::Hello(is_listed) => bench.step(|sale, turn| sale.handle_hello(is_listed, turn)),
+        Input::Hello(is_listed) => {
+            bench.step(|sale, turn| sale.handle_hello(is_listed, boot(5), turn))
+        }
         Input::Superseded => bench.step(Sale::handle_superseded),
         Input::Again => bench.step(Sale::handle_request_again),
         Input::Pass(duration) => bench.pass(seconds(duration)),
@@ -132,7 +134,7 @@ fn check(bench: &mut Bench) -> Result<(), TestCaseError> {
     );
     let is_settled = bench.state().is_final()
         && bench.sale.payments.values().all(Payment::is_settled)
-        && bench.sale.transaction.review.is_none();
+        && bench.sale.transaction.reviews.is_empty();
     if is_settled {
         prop_assert_eq!(suspense, 0);
     }
@@ -209,6 +211,9 @@ proptest! {
         let status = if truth.is_empty() { OrderStatus::Closed } else { OrderStatus::Paid };
         for _ in 0..60 {
             bench.pass(seconds(60));
+            let returned = bench.refunds();
+            let refunds = returned.iter().map(succeeded).collect();
+            let shown = GatewayResult::Order(OrderView { refunds, ..view(status, &truth) });
             let calls: Vec<_> = bench.calls.iter().rev().take(4).cloned().collect();
             for (operation, nonce) in calls {
                 match operation {
@@ -216,13 +221,22 @@ proptest! {
                         bench.answer_refund_of(&refund, nonce, RefundStatus::Succeeded);
                     }
                     _ => {
-                        bench.answer_under(nonce, GatewayResult::Order(view(status, &truth)));
+                        bench.answer_under(nonce, shown.clone());
                     }
                 }
             }
         }
         let is_reviewed = bench.state() == TransactionState::Review;
         prop_assert!(is_reviewed || bench.state().is_final(), "{:?}", bench.state());
+    }
+}
+
+fn succeeded(refund: &RefundOrder) -> RefundView {
+    RefundView {
+        refund: refund.refund,
+        payment: refund.payment,
+        amount: refund.amount,
+        status: RefundStatus::Succeeded,
     }
 }
 

@@ -96,12 +96,14 @@ fn a_permit_is_repeated_after_a_restart_and_not_signed_again() {
 }
 
 #[test]
-fn a_refund_in_flight_is_repeated_under_its_own_id() {
+fn a_refund_in_flight_is_asked_about_before_it_is_repeated_under_its_own_id() {
     let mut bench = Bench::quoted();
     bench.step(Sale::handle_notice);
     bench.answer(paid(&[payment(1, money(449))]));
     bench.look();
     bench.restart();
+    assert_eq!(bench.look(), ["ask query"]);
+    bench.answer(paid(&[payment(1, money(449))]));
     assert_eq!(bench.look(), ["ask refund"]);
     assert_eq!(bench.refunds().len(), 1);
     bench.answer_refund(RefundStatus::Succeeded);

@@ -294,9 +294,9 @@ const REVIEWS: &str = "
         coalesce(json_extract(review, '$.owner'), 'operations'),
         CAST(round(1000 * unixepoch(json_extract(review, '$.since'), 'subsec')) AS INTEGER) AS since,
         CAST(round(1000 * unixepoch(json_extract(review, '$.due_at'), 'subsec')) AS INTEGER)
-    FROM (SELECT id, json_extract(document, '$.transaction.review') AS review FROM transactions
+    FROM (SELECT id, json_extract(document, '$.transaction.reviews[0]') AS review FROM transactions
         WHERE open = 1 AND iif(json_valid(document),
-            json_type(document, '$.transaction.review') = 'object', 0))
+            json_type(document, '$.transaction.reviews[0]') = 'object', 0))
     ORDER BY since, id LIMIT ?1";
 
 fn review(row: &Row<'_>) -> rusqlite::Result<TaskRow> {

@@ -174,7 +174,7 @@ const DONE_FOR_NOTHING: &str = "
 const ENDLESS_REVIEW: &str = "
     SELECT lower(hex(t.id)), 'waits for a person for ever' FROM transactions t
     WHERE t.state = 'review' AND WITHIN(t.id) AND iif(json_valid(t.document),
-        unixepoch(json_extract(t.document, '$.transaction.review.due_at')) IS NULL, 0)";
+        unixepoch(json_extract(t.document, '$.transaction.reviews[0].due_at')) IS NULL, 0)";
 
 const GROUNDLESS: &str = "
     SELECT lower(hex(e.transaction_id)), 'event ' || e.sequence || ': ' || e.detail FROM events e
@@ -260,9 +260,9 @@ const STUCK: &str = "
         OR t.state = 'refund_pending' AND t.created_at < :now - 604800000)";
 
 const OVERDUE_REVIEWS: &str = "
-    SELECT lower(hex(t.id)), 'due at ' || json_extract(t.document, '$.transaction.review.due_at')
+    SELECT lower(hex(t.id)), 'due at ' || json_extract(t.document, '$.transaction.reviews[0].due_at')
     FROM transactions t WHERE t.open = 1 AND WITHIN(t.id) AND iif(json_valid(t.document),
-        unixepoch(json_extract(t.document, '$.transaction.review.due_at')) * 1000 < :now, 0)";
+        unixepoch(json_extract(t.document, '$.transaction.reviews[0].due_at')) * 1000 < :now, 0)";
 
 const OVERDUE_TASKS: &str = "
     SELECT id, kind || ' ' || subject || ' of ' || owner FROM tasks

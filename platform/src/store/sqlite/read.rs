@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use protocol::id::{PaymentId, RefundId, TransactionId};
+use protocol::id::{GatewayId, PaymentId, RefundId, TransactionId};
 use protocol::message::Digest;
 use protocol::time::Utc;
 use protocol::topic::TerminalName;
-use rusqlite::{Connection, Params, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::{audit, books, epoch, failed, link, open_reader, operator, rows, terminals};
 use crate::audit::Audit;
@@ -139,6 +139,22 @@ pub(super) fn outbox(
         }
     };
     result.map_err(failed("read the outbox"))
+}
+
+/// Only what was booked: a payment to somebody else is in no ledger of ours.
+pub(super) fn payment_owner(
+    connection: &Connection,
+    gateway: &GatewayId,
+    payment: PaymentId,
+) -> Result<Option<TransactionId>, StoreError> {
+    let query = "SELECT transaction_id FROM payments WHERE gateway = ?1 AND id = ?2 LIMIT 1";
+    let read = || {
+        let mut statement = connection.prepare_cached(query)?;
+        let key = params![gateway.as_str(), payment.as_bytes()];
+        let owner = |row: &Row<'_>| row.get(0).map(TransactionId::from_random);
+        statement.query_row(key, owner).optional()
+    };
+    read().map_err(failed("read a payment's transaction"))
 }
 
 pub(super) fn terminal(

@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use protocol::id::{ActId, Entropy, GatewayId, PlatformId, Pseudonym, StoreEpoch, TransactionId};
+use protocol::id::{
+    ActId, Entropy, GatewayId, PaymentId, PlatformId, Pseudonym, StoreEpoch, TransactionId,
+};
 use protocol::signed::KeyId;
 use protocol::time::Utc;
 use protocol::topic::TerminalName;
@@ -138,6 +140,14 @@ impl Store for SqliteStore {
 
     fn outbox(&self, transaction: Option<TransactionId>) -> Result<Vec<OutboxRow>, StoreError> {
         read::outbox(&self.connection, transaction)
+    }
+
+    fn payment_owner(
+        &self,
+        gateway: &GatewayId,
+        payment: PaymentId,
+    ) -> Result<Option<TransactionId>, StoreError> {
+        read::payment_owner(&self.connection, gateway, payment)
     }
 
     fn terminal(&self, terminal: &TerminalName) -> Result<Option<TerminalRow>, StoreError> {

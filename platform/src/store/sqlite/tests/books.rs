@@ -134,9 +134,9 @@ fn a_task_is_opened_once_and_closed_once() {
 fn a_sale_under_review_is_in_the_work_list() {
     let folder = folder();
     let mut store = open(folder.path());
-    let review = json!({"transaction": {"review": {
+    let review = json!({"transaction": {"reviews": [{
         "reason": "disputed", "since": "1970-01-01T00:00:00.005Z", "due_at": "1970-01-01T00:00:09Z",
-    }}});
+    }]}});
     let reviewed = Change {
         sale: SaleRow {
             document: review.to_string(),
