@@ -15,6 +15,7 @@ use serde_json::Value;
 pub(crate) use scope::HoldScope;
 
 use crate::sale::OperatorRefusal;
+use crate::store::books::TaskId;
 
 /// Longest name of a person: it stands in permits, in events and in lists.
 pub(crate) const NAME_LENGTH_MAX: usize = 64;
@@ -65,6 +66,10 @@ pub(crate) enum Deed {
     OpenAt { terminal: TerminalName },
     /// Messages signed with it are believed no more.
     RevokeKey { key: KeyId },
+    /// A task of the work list is seen to; the reason says how.
+    ResolveTask { task: TaskId },
+    /// Compares every payment server's statement now.
+    Reconcile,
     /// A person answers for the journal of a terminal: it counts as read in this epoch.
     Vouch { terminal: TerminalName },
 }
@@ -77,6 +82,8 @@ impl Deed {
             Self::Refund { .. } => "refund",
             Self::Open { .. } | Self::OpenAt { .. } => "open",
             Self::RevokeKey { .. } => "revoke_key",
+            Self::ResolveTask { .. } => "resolve_task",
+            Self::Reconcile => "reconcile",
             Self::Vouch { .. } => "vouch",
         }
     }
@@ -89,6 +96,8 @@ impl Deed {
             | Self::Release { .. }
             | Self::OpenAt { .. }
             | Self::RevokeKey { .. }
+            | Self::ResolveTask { .. }
+            | Self::Reconcile
             | Self::Vouch { .. } => None,
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use payment_mock::Outcome;
+use payment_mock::{Outcome, Outside};
 use platform::config::ReconciliationPolicy;
 use process::clock::Clock;
 use tests::api;
@@ -79,5 +79,27 @@ async fn money_for_another_payee_waits_for_a_person_on_both_grounds() {
         .map(|task| task["kind"].as_str().unwrap())
         .collect();
     assert_eq!(kinds, ["review", "payee_differs"]);
+    system.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_at_the_payment_server_alone_is_booked_or_waits_for_a_person() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let system = settled(&folder, Outcome::Paid, &clock).await;
+    let mock = &system.mock().handle;
+    let order = mock.totals().await[0].order;
+    let happen = async |outside| mock.happen_outside(order, None, outside).await.unwrap();
+    happen(Outside::Fee { minor: 7 }).await;
+    happen(Outside::Refund { minor: Some(100) }).await;
+    let expected = [("matched", 1), ("booked", 1), ("unexpected_refund", 1)];
+    let tasks = found(&system, &expected, &clock).await;
+    let kinds: Vec<_> = tasks["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| task["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["unexpected_refund"]);
     system.stop().await.unwrap();
 }

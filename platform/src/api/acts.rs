@@ -12,8 +12,9 @@ use protocol::id::ActId;
 use serde::{Deserialize, Serialize};
 
 use super::transactions::{before, limit};
-use super::{Api, Refusal, bad_request, body};
+use super::{Api, Refusal, bad_request, body, not_found};
 use crate::act::{Act, ActRefusal, Deed, Done, HoldScope, PersonName, Reason};
+use crate::store::books::{Resolution, TaskId};
 use crate::store::reader::{ActPage, HoldRow};
 
 type Body = Result<Bytes, BytesRejection>;
@@ -131,6 +132,32 @@ pub(super) async fn vouch(
     let terminal = parsed(&format!("{site}/{terminal}"))?;
     let asked: Plain = body::read(body)?;
     api.act(asked.into_act(Deed::Vouch { terminal })).await
+}
+
+pub(super) async fn resolve_task(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Json<Done>, Refusal> {
+    let task: TaskId = parsed(&id)?;
+    let asked: Plain = body::read(body)?;
+    let wanted = task.clone();
+    let found = api.read(move |reader| reader.task(&wanted)).await?;
+    let found = found.ok_or_else(|| not_found(&format!("there is no task {task}")))?;
+    // The same act again is answered by the engine.
+    let name = String::from(asked.name.clone());
+    let note = String::from(asked.reason.clone());
+    let is_same = |resolution: &Resolution| resolution.by == name && resolution.note == note;
+    if let Some(resolution) = found.resolved.filter(|by| !is_same(by)) {
+        let line = format!("task {task} was resolved by {}", resolution.by);
+        return Err(Refusal::new(StatusCode::CONFLICT, line));
+    }
+    api.act(asked.into_act(Deed::ResolveTask { task })).await
+}
+
+pub(super) async fn reconcile(State(api): State<Api>, body: Body) -> Result<Json<Done>, Refusal> {
+    let asked: Plain = body::read(body)?;
+    api.act(asked.into_act(Deed::Reconcile)).await
 }
 
 pub(super) async fn revoke_key(

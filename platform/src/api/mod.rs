@@ -15,6 +15,8 @@
 //! | `POST /api/v1/terminals/{site}/{terminal}/open` | the same for the payer who stands there |
 //! | `GET /api/v1/epoch` | the store epoch, and which journals it still waits for |
 //! | `POST /api/v1/terminals/{site}/{terminal}/vouch` | counts a journal as read, and its epoch as known |
+//! | `POST /api/v1/tasks/{id}/resolve` | closes a task; `reason` says how it was seen to |
+//! | `POST /api/v1/reconcile` | compares every payment server's statement now |
 //! | `POST /api/v1/keys/{id}/revoke` | believes nothing more under that key |
 //!
 //! Every POST has a JSON body with `id` (32 hexadecimal digits made by the caller: the same id
@@ -93,6 +95,8 @@ impl Api {
             .route("/transactions/{transaction}/open", post(acts::open))
             .route("/terminals/{site}/{terminal}/open", post(acts::open_at))
             .route("/terminals/{site}/{terminal}/vouch", post(acts::vouch))
+            .route("/tasks/{task}/resolve", post(acts::resolve_task))
+            .route("/reconcile", post(acts::reconcile))
             .route("/keys/{key}/revoke", post(acts::revoke_key))
             .route("/epoch", get(epoch::show))
             .fallback(async || not_found("there is no such path"))

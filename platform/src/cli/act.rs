@@ -69,6 +69,8 @@ fn told(done: &Value) -> String {
         "refund" => format!("{}: refund begun", word(&outcome["transaction"])),
         "open" | "open_at" => format!("{}: ON is signed", word(&outcome["transaction"])),
         "revoke_key" => format!("key of {}: revoked", word(&outcome["whose"])),
+        "resolve_task" => format!("{}: resolved", word(&deed["task"])),
+        "reconcile" => "statements are compared now".to_owned(),
         "vouch" => format!("{}: counts as read", word(&deed["terminal"])),
         _ => format!("{deed}: {outcome}"),
     };

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::core::Core;
 use crate::act::{Act, ActRefusal, ActRow, Deed, Done, HoldScope};
 use crate::sale::{Hand, OperatorRefusal, Sale, TransactionState, Turn};
+use crate::store::books::{BookNote, Resolution, TaskId};
 
 /// Acts that wait for a round. People act one by one; a program that does not wait for answers is
 /// told to.
@@ -123,6 +124,11 @@ impl Core {
                 self.open(transaction, &hand(&act), now)?
             }
             Deed::RevokeKey { key } => self.revoke_key(key)?,
+            Deed::ResolveTask { task } => self.resolve_task(task, &act, now),
+            Deed::Reconcile => {
+                self.reconcile_now(now.tick);
+                json!({})
+            }
             Deed::Vouch { terminal } => self.vouch(terminal, now)?,
         };
         let row = ActRow {
@@ -201,6 +207,20 @@ impl Core {
         moved.ok_or(ActRefusal::UnknownTransaction(transaction))??;
         let state = self.sales.get(&transaction).map(|kept| kept.sale.state());
         Ok(json!({ "transaction": transaction, "state": state }))
+    }
+
+    /// The reader has told that it is open; closed meanwhile, it stays as it is.
+    fn resolve_task(&mut self, task: &TaskId, act: &Act, now: Now) -> serde_json::Value {
+        let resolution = Resolution {
+            by: act.name.clone().into(),
+            at: now.utc,
+            note: act.reason.clone().into(),
+        };
+        self.group.books.push(BookNote::Resolved {
+            task: task.clone(),
+            resolution,
+        });
+        json!({ "task": task })
     }
 
     /// Messages under this key are refused by name from now on.

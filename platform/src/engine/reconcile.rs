@@ -58,7 +58,6 @@ impl Core {
     }
 
     /// Begins a run of every payment server now.
-    #[allow(dead_code, reason = "an operator's command")]
     pub(crate) fn reconcile_now(&mut self, now: Tick) {
         for machine in self.reconciliations.machines.values_mut() {
             machine.handle_demand(now);

@@ -2,6 +2,7 @@
 
 mod hand;
 mod reading;
+mod reconcile;
 
 use std::time::Duration;
 

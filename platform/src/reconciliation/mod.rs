@@ -163,7 +163,6 @@ impl Reconciliation {
     }
 
     /// Somebody wants a run now; one that is under way is it.
-    #[allow(dead_code, reason = "an operator's command")]
     pub(crate) fn handle_demand(&mut self, now: Tick) {
         if self.phase == Phase::Idle {
             self.next_at = Some(now);

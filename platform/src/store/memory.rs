@@ -150,7 +150,6 @@ impl Content {
         let payments = self.payments.values().filter(|row| own(&row.transaction));
         let refunds = self.refunds.values().filter(|row| own(&row.transaction));
         let listed = self.lines.values().filter(|row| own(&row.line.order));
-        // The sale's own document tells who is to be paid, and what was ever claimed back.
         let document: serde_json::Value = serde_json::from_str(&sale.document).unwrap_or_default();
         let payee = document["facts"]["payee"]["id"].as_str();
         OrderBook {
@@ -159,6 +158,7 @@ impl Content {
             payee: payee.and_then(|payee| payee.parse().ok()),
             payments: payments.cloned().collect(),
             refunds: refunds.cloned().collect(),
+            // Events are not kept here, so claims of a payer's bank are not known.
             disputed: Vec::new(),
             listed: listed.map(|row| Listed::of(&row.line)).collect(),
         }
@@ -235,7 +235,11 @@ impl Content {
                     self.accepted.insert(epoch);
                 }
             }
-            Deed::Refund { .. } | Deed::Open { .. } | Deed::OpenAt { .. } => {}
+            Deed::Refund { .. }
+            | Deed::Open { .. }
+            | Deed::OpenAt { .. }
+            | Deed::ResolveTask { .. }
+            | Deed::Reconcile => {}
         }
     }
 

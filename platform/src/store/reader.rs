@@ -9,7 +9,7 @@ use protocol::time::Utc;
 use protocol::topic::TerminalName;
 use serde::Serialize;
 
-use super::books::{TaskQuery, TaskRow};
+use super::books::{TaskId, TaskQuery, TaskRow};
 use super::{EventRow, PaymentRow, RefundRow, SaleRow, StoreError, TerminalRow};
 use crate::act::{ActRow, HoldScope};
 use crate::audit::Audit;
@@ -171,6 +171,9 @@ pub(crate) trait Reader: Send + 'static {
 
     /// In the order of their scopes.
     fn holds(&self) -> Result<Vec<HoldRow>, StoreError>;
+
+    /// One task; a sale under review is none.
+    fn task(&self, task: &TaskId) -> Result<Option<TaskRow>, StoreError>;
 
     fn totals(&self) -> Result<Totals, StoreError>;
 

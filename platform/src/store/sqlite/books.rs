@@ -240,7 +240,7 @@ const UNLISTED_PAYMENTS: &str = "
     SELECT p.transaction_id, p.id, NULL, p.minor, p.currency, p.payee, p.received_at
     FROM payments p WHERE p.gateway = ?1 AND p.received_at >= ?2 AND p.received_at < ?3
         AND NOT EXISTS (SELECT 1 FROM statement_lines s
-            WHERE s.payment = p.id AND s.kind = 'payment' AND s.gateway = p.gateway)
+            WHERE s.payment = p.id AND s.kind = 'payment' AND +s.gateway = p.gateway)
         AND NOT EXISTS (SELECT 1 FROM tasks t
             WHERE t.kind = 'missing_there' AND t.subject = 'payment:' || lower(hex(p.id)))
     ORDER BY p.received_at, p.id LIMIT ?4";
@@ -251,7 +251,7 @@ const UNLISTED_REFUNDS: &str = "
     WHERE p.gateway = ?1 AND r.status = 'succeeded'
         AND r.updated_at >= ?2 AND r.updated_at < ?3
         AND NOT EXISTS (SELECT 1 FROM statement_lines s
-            WHERE s.refund = r.id AND s.gateway = p.gateway)
+            WHERE s.refund = r.id AND +s.gateway = p.gateway)
         AND NOT EXISTS (SELECT 1 FROM tasks t
             WHERE t.kind = 'missing_refund' AND t.subject = 'refund:' || lower(hex(r.id)))
     ORDER BY r.updated_at, r.id LIMIT ?4";
@@ -275,10 +275,7 @@ pub(super) fn tasks(connection: &Connection, query: TaskQuery) -> rusqlite::Resu
         Some(false) => "WHERE resolved_at IS NOT NULL",
         None => "",
     };
-    let text = format!(
-        "SELECT id, kind, subject, transaction_id, owner, since, due_at, detail, note, \
-         resolved_by, resolved_at FROM tasks {filter} ORDER BY since, id LIMIT ?1"
-    );
+    let text = format!("{TASK} {filter} ORDER BY since, id LIMIT ?1");
     let mut found = list(connection, &text, [i64::from(query.limit)], task)?;
     if query.open != Some(false) {
         found.extend(list(connection, REVIEWS, [i64::from(query.limit)], review)?);
@@ -287,6 +284,15 @@ pub(super) fn tasks(connection: &Connection, query: TaskQuery) -> rusqlite::Resu
     found.truncate(query.limit as usize);
     Ok(found)
 }
+
+pub(super) fn one_task(connection: &Connection, id: &TaskId) -> rusqlite::Result<Option<TaskRow>> {
+    let text = format!("{TASK} WHERE id = ?1");
+    let mut statement = connection.prepare_cached(&text)?;
+    statement.query_row([id.as_str()], task).optional()
+}
+
+const TASK: &str = "SELECT id, kind, subject, transaction_id, owner, since, due_at, detail, note, \
+     resolved_by, resolved_at FROM tasks";
 
 /// Sales that wait for a person: each names its review itself, so that both change in one row.
 const REVIEWS: &str = "

@@ -122,7 +122,11 @@ fn write_effect(connection: &Connection, act: &ActRow) -> rusqlite::Result<()> {
             .map(drop),
         Deed::Vouch { terminal } => epoch::vouch(connection, terminal, act.id),
         // What follows stands in the rows of the sale.
-        Deed::Refund { .. } | Deed::Open { .. } | Deed::OpenAt { .. } => Ok(()),
+        Deed::Refund { .. }
+        | Deed::Open { .. }
+        | Deed::OpenAt { .. }
+        | Deed::ResolveTask { .. }
+        | Deed::Reconcile => Ok(()),
     }
 }
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::{audit, books, epoch, failed, link, open_reader, operator, rows, terminals};
 use crate::audit::Audit;
-use crate::store::books::{TaskQuery, TaskRow};
+use crate::store::books::{TaskId, TaskQuery, TaskRow};
 use crate::store::reader::{
     ActPage, Detail, EVENTS_MAX, EpochRow, HoldRow, LedgerLine, Page, PageQuery, Reader, Totals,
 };
@@ -60,6 +60,10 @@ impl Reader for SqliteReader {
 
     fn holds(&self) -> Result<Vec<HoldRow>, StoreError> {
         operator::holds(&self.connection).map_err(failed("list holds"))
+    }
+
+    fn task(&self, task: &TaskId) -> Result<Option<TaskRow>, StoreError> {
+        books::one_task(&self.connection, task).map_err(failed("read a task"))
     }
 
     fn totals(&self) -> Result<Totals, StoreError> {

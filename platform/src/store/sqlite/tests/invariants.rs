@@ -8,7 +8,8 @@ use super::*;
 use crate::ledger::{LineName, Settlement};
 use crate::store::books::{BookNote, LineRow, TaskId, TaskRow};
 use crate::store::sqlite::Checker;
-use crate::store::sqlite::checker::{Extent, violations};
+use crate::store::sqlite::checker::{Extent, limited, violations};
+use crate::store::sqlite::invariants::CHECKS;
 
 const NOW: i64 = 1_000_000;
 
@@ -315,6 +316,40 @@ fn a_running_balance_that_drifts_is_found_by_the_full_audit() {
         BTreeSet::from(["I1"])
     );
     assert_eq!(broken(folder.path(), Extent::Scope), BTreeSet::new());
+}
+
+#[test]
+fn what_runs_every_minute_reads_no_table_from_end_to_end() {
+    let folder = folder();
+    let _store = sound(folder.path());
+    let view = stranger(folder.path());
+    view.execute_batch("CREATE TEMP TABLE scope (id BLOB PRIMARY KEY NOT NULL) WITHOUT ROWID")
+        .unwrap();
+    let mut slow = Vec::new();
+    for check in CHECKS.iter().filter(|check| !check.is_full_only) {
+        let query = limited(check.query, Extent::Scope).replace(":now", "0");
+        let explained = format!("EXPLAIN QUERY PLAN {query}");
+        let mut statement = view.prepare(&explained).unwrap();
+        let steps = statement
+            .query_map([], |row| row.get::<_, String>(3))
+            .unwrap();
+        let steps: Vec<String> = steps.collect::<Result<_, _>>().unwrap();
+        let is_slow = |step: &&String| {
+            let is_scan = ["t", "l", "e", "p", "q", "s", "o", "r"]
+                .iter()
+                .any(|table| {
+                    step == &&format!("SCAN {table}") || step.starts_with(&format!("SCAN {table} "))
+                });
+            is_scan || step.starts_with("SEARCH s USING PRIMARY KEY (gateway=?)")
+        };
+        slow.extend(
+            steps
+                .iter()
+                .filter(is_slow)
+                .map(|step| (check.rule, step.clone())),
+        );
+    }
+    assert_eq!(slow, vec![]);
 }
 
 #[test]
