@@ -78,7 +78,7 @@ fn every_stage_says_in_words_where_the_money_is() {
             &[
                 "Your money is on its way back",
                 "could not serve you",
-                "On its way since",
+                "Refund, on its way",
                 "2026-11-23 09:00:37 UTC</time>",
                 reference,
             ],
@@ -87,6 +87,7 @@ fn every_stage_says_in_words_where_the_money_is() {
             "returned",
             &[
                 "Your money was returned",
+                "Refund, returned",
                 "2026-11-23 09:01:35",
                 ">17:01:35 Asia/Shanghai",
                 paid,

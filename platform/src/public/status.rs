@@ -49,7 +49,7 @@ fn body(view: &PayerView<'_>, around: &Surroundings<'_>, clock: &Clock, words: W
         p { (words.lead) }
         p class="amount" { (view.amount) }
         @if view.stage == Stage::Review { (review(view, texts, clock)) }
-        @for paid in &view.payments { (payment(paid, texts, clock)) }
+        @for paid in &view.payments { (payment(paid, view.payments.len() == 1, texts, clock)) }
         h2 { (texts.bill) }
         (lines(view))
         dl {
@@ -102,10 +102,18 @@ fn review(view: &PayerView<'_>, texts: &Texts, clock: &Clock) -> Markup {
     }
 }
 
-fn payment(paid: &Paid, texts: &Texts, clock: &Clock) -> Markup {
+/// A refund of what the order was for comes first: it is what its payer looks for.
+fn payment(paid: &Paid, is_only: bool, texts: &Texts, clock: &Clock) -> Markup {
+    let refund = paid.returned.as_ref().map(|it| refund(it, texts, clock));
+    let is_main = paid.is_kept || is_only;
+    let heading = if is_main {
+        texts.payment
+    } else {
+        texts.another_payment
+    };
     html! {
-        @if let Some(returned) = &paid.returned { (refund(returned, texts, clock)) }
-        h2 { @if paid.is_kept { (texts.payment) } @else { (texts.another_payment) } }
+        @if let Some(refund) = refund.as_ref().filter(|_| is_main) { (refund) }
+        h2 { (heading) }
         dl {
             div { dt { (texts.amount) } dd { (paid.amount) } }
             div { dt { (texts.paid) } dd { (clock.show(paid.paid_at)) } }
@@ -113,23 +121,24 @@ fn payment(paid: &Paid, texts: &Texts, clock: &Clock) -> Markup {
             @if let Some(amount) = paid.outside { div { dt { (texts.outside) } dd { (amount) } } }
         }
         @if !paid.is_ours { p class="note" { (texts.elsewhere) } }
+        @if let Some(refund) = refund.as_ref().filter(|_| !is_main) { (refund) }
     }
 }
 
 fn refund(returned: &Return, texts: &Texts, clock: &Clock) -> Markup {
-    let (word, at) = match returned.journey {
-        Journey::OnItsWay { since } => (texts.on_its_way, since),
-        Journey::Back { at } => (texts.back, at),
-        Journey::Stuck => (texts.stuck, None),
+    let (heading, label, at) = match returned.journey {
+        Journey::OnItsWay { since } => (texts.refund_on_its_way, texts.since, since),
+        Journey::Back { at } => (texts.refund_back, texts.back_on, at),
+        Journey::Stuck => (texts.refund_stuck, "", None),
     };
     html! {
-        h2 { (texts.refund) }
+        h2 { (heading) }
         p { (texts.why(returned.reason)) }
         dl {
             div { dt { (texts.amount) } dd { (returned.amount) } }
-            @if let Some(at) = at { div { dt { (word) } dd { (clock.show(at)) } } }
+            @if let Some(at) = at { div { dt { (label) } dd { (clock.show(at)) } } }
         }
-        @if at.is_none() { p class="note" { (word) } }
+        @if returned.journey == Journey::Stuck { p class="note" { (texts.stuck) } }
     }
 }
 

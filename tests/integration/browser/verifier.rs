@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::tools;
-use super::window::{Scripts, Window, with_window};
+use super::find;
+use super::window::{Scripts, Tools, Window, with_window};
 
 const GOOD: &str = "#result[data-state=\"good\"]";
 const BAD: &str = "#result[data-state=\"bad\"] [data-line]";
@@ -36,6 +36,15 @@ impl Files {
     }
 }
 
+/// No terminal is needed here, so nothing but the browser.
+fn browser() -> Option<Tools> {
+    Some(Tools {
+        chromium: find("chromium")?,
+        chromedriver: find("chromedriver")?,
+        python: PathBuf::new(),
+    })
+}
+
 fn root() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.parent().unwrap().to_owned()
@@ -60,7 +69,7 @@ async fn is_refused(window: &Window, line: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn browser_checks_receipts_from_a_disk() {
-    let Some(tools) = tools() else { return };
+    let Some(tools) = browser() else { return };
     let files = Files::new();
     with_window(&tools, "verifier", Scripts::Run, move |window| async move {
         let (keys, good) = (files.of("keys"), files.of("good"));
