@@ -56,7 +56,7 @@ fn every_page_is_whole_small_and_loads_nothing() {
 fn every_stage_says_in_words_where_the_money_is() {
     let paid = "<dd>4.50 CNY</dd>";
     let reference = "<dd class=\"id\">01010101010101010101010101010101</dd>";
-    let rows: [(&str, &[&str]); 12] = [
+    let rows: [(&str, &[&str]); 13] = [
         ("unpaid", &["Not paid yet", "Nothing was charged."]),
         ("checking", &["Checking your payment", "do not pay again"]),
         ("serving", &["<h1>Paid</h1>", paid, reference]),
@@ -72,6 +72,7 @@ fn every_stage_says_in_words_where_the_money_is() {
             "served-twice-paid",
             &["Paid and served", "Another payment", "paid already"],
         ),
+        ("closing", &["The order is being closed", "no payment"]),
         ("nothing", &["Nothing was charged", "sent back by itself"]),
         (
             "returning",

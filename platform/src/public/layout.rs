@@ -9,6 +9,8 @@ pub(super) const STYLE: &str = include_str!("style.css");
 /// What a page is about, for the mark above its headline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tone {
+    /// Nothing to worry about, nothing to be glad of: no mark.
+    Plain,
     /// Something is going on; nothing to do.
     Wait,
     Good,
@@ -96,6 +98,7 @@ fn footer(page: &Page, texts: &Texts) -> Markup {
 
 fn mark(tone: Tone) -> Markup {
     let (class, path) = match tone {
+        Tone::Plain => return html! {},
         Tone::Wait => (
             "mark wait",
             "M12 6.5v5.5l3.5 2M12 2.5a9.5 9.5 0 1 0 0 19 9.5 9.5 0 0 0 0-19z",

@@ -154,8 +154,11 @@ fn words(view: &PayerView<'_>, texts: &Texts) -> Words {
 const fn tone(stage: Stage) -> Tone {
     match stage {
         Stage::Served | Stage::Returned => Tone::Good,
-        Stage::Unpaid | Stage::Checking | Stage::Serving | Stage::Returning => Tone::Wait,
-        Stage::Nothing | Stage::Review => Tone::Bad,
+        Stage::Unpaid | Stage::Checking | Stage::Serving | Stage::Closing | Stage::Returning => {
+            Tone::Wait
+        }
+        Stage::Nothing => Tone::Plain,
+        Stage::Review => Tone::Bad,
     }
 }
 
@@ -165,6 +168,7 @@ const fn state(stage: Stage) -> &'static str {
         Stage::Checking => "checking",
         Stage::Serving => "serving",
         Stage::Served => "served",
+        Stage::Closing => "closing",
         Stage::Nothing => "nothing",
         Stage::Returning => "returning",
         Stage::Returned => "returned",
@@ -174,7 +178,7 @@ const fn state(stage: Stage) -> &'static str {
 
 const fn refresh(stage: Stage) -> Option<u32> {
     match stage {
-        Stage::Unpaid | Stage::Checking | Stage::Serving => Some(SOON),
+        Stage::Unpaid | Stage::Checking | Stage::Serving | Stage::Closing => Some(SOON),
         Stage::Returning | Stage::Review => Some(LATER),
         Stage::Served | Stage::Nothing | Stage::Returned => None,
     }

@@ -13,6 +13,7 @@ pub(super) struct Texts {
     pub(super) served: Words,
     pub(super) served_free: Words,
     pub(super) served_and_returned: Words,
+    pub(super) closing: Words,
     pub(super) nothing: Words,
     pub(super) returning: Words,
     pub(super) returned: Words,
@@ -78,6 +79,7 @@ impl Texts {
             Stage::Checking => self.checking,
             Stage::Serving => self.serving,
             Stage::Served => self.served,
+            Stage::Closing => self.closing,
             Stage::Nothing => self.nothing,
             Stage::Returning => self.returning,
             Stage::Returned => self.returned,
@@ -132,6 +134,10 @@ pub(super) static ENGLISH: Texts = Texts {
     served_and_returned: words(
         "Served, and your money was returned",
         "You were served, and your payment went back to you all the same. You owe nothing.",
+    ),
+    closing: words(
+        "The order is being closed",
+        "We know of no payment. Should one still turn up, it is sent back by itself.",
     ),
     nothing: words(
         "Nothing was charged",

@@ -43,7 +43,9 @@ pub(crate) enum Stage {
     /// Paid, and the terminal has not said yet whether it served.
     Serving,
     Served,
-    /// Closed, or about to be; nothing was paid, as far as we know.
+    /// The order is being shut; a payment may still turn up, and then goes back.
+    Closing,
+    /// Shut, and nothing was paid.
     Nothing,
     /// Money is on its way back.
     Returning,
@@ -149,7 +151,8 @@ const fn stage(state: TransactionState) -> Stage {
         | TransactionState::Commanded
         | TransactionState::LinkageUnknown => Stage::Serving,
         TransactionState::Done => Stage::Served,
-        TransactionState::Closing | TransactionState::Expired => Stage::Nothing,
+        TransactionState::Closing => Stage::Closing,
+        TransactionState::Expired => Stage::Nothing,
         TransactionState::RefundPending => Stage::Returning,
         TransactionState::Refunded => Stage::Returned,
         TransactionState::Review => Stage::Review,

@@ -67,6 +67,10 @@ pub(crate) fn samples() -> Vec<(&'static str, Sale)> {
     let mut closed_unpaid = quoted();
     closed_unpaid.step(|sale, turn| sale.handle_ended(EndReason::Cancelled, turn));
     closed_unpaid.answer(open());
+    let mut closing = quoted();
+    closing.step(|sale, turn| sale.handle_ended(EndReason::Cancelled, turn));
+    closing.answer(open());
+    closed_unpaid.answer(closed());
     let mut twice = found(&[by_payer(1), by_payer(2)]);
     twice.result(LinkageOutcome::Done);
     let elsewhere = PaymentView {
@@ -80,6 +84,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Sale)> {
         ("served", ended(LinkageOutcome::Done)),
         ("served-free", free),
         ("served-twice-paid", twice),
+        ("closing", closing),
         ("nothing", closed_unpaid),
         ("returning", ended(LinkageOutcome::Failed)),
         ("returned", refunded(RefundStatus::Succeeded)),
@@ -108,6 +113,7 @@ fn every_sample_is_in_its_stage() {
             ("served", Stage::Served),
             ("served-free", Stage::Served),
             ("served-twice-paid", Stage::Served),
+            ("closing", Stage::Closing),
             ("nothing", Stage::Nothing),
             ("returning", Stage::Returning),
             ("returned", Stage::Returned),
