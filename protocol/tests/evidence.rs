@@ -406,6 +406,15 @@ fn published_keys_have_the_ids_of_their_keys_once_each() {
     }
 }
 
+#[test]
+fn a_key_that_is_revoked_later_takes_its_receipts_with_it() {
+    let good = signed(|_| ());
+    let ids = [terminal_key().public().id()];
+    let misfit = check(&good, &keys().with_revoked(&ids), None).unwrap_err();
+    assert_eq!(misfit, Misfit::Terminal(Refusal::RevokedKey));
+    check(&good, &keys().with_revoked(&[]), None).unwrap();
+}
+
 /// A receipt that says everything once.
 fn good_bytes(is_bare: bool) -> Vec<u8> {
     let good = signed(|_| ());

@@ -161,7 +161,8 @@ fn keep_link(link: &str) -> Markup {
         @if origin_of(link).is_some() {
             p class="keep" {
                 (texts::KEEP_LINK) " "
-                a href=(link) rel="noreferrer" target="_blank" { (link) }
+                // In the same window: sign-in windows open no other one.
+                a href=(link) rel="noreferrer" { (link) }
             }
         }
     }

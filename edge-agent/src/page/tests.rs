@@ -505,7 +505,7 @@ async fn the_receipt_is_a_file_once_there_is_one() {
 async fn the_link_to_keep_is_shown_to_its_payer_alone() {
     let terminal = Terminal::start(billed()).await;
     let link = gallery::link();
-    let shown = format!("href=\"{link}\" rel=\"noreferrer\" target=\"_blank\">{link}</a>");
+    let shown = format!("href=\"{link}\" rel=\"noreferrer\">{link}</a>");
     assert!(terminal.get(&session()).await.body.contains(&shown));
     let stranger = format!("/s/{}", "0".repeat(32));
     for path in ["/", &stranger] {

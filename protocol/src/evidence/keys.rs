@@ -104,6 +104,15 @@ impl PublishedKeys {
         Ok(keys)
     }
 
+    /// The same keys, with those of these ids revoked.
+    #[must_use]
+    pub fn with_revoked(mut self, ids: &[KeyId]) -> Self {
+        for key in self.keys.iter_mut().filter(|key| ids.contains(&key.kid)) {
+            key.status = Standing::Revoked;
+        }
+        self
+    }
+
     /// The keys of one owner.
     pub(super) fn of(&self, owner: &Audience) -> Keyring {
         let own = || self.keys.iter().filter(|key| key.owner == *owner);
