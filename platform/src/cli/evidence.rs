@@ -58,5 +58,6 @@ pub(crate) fn publish(settings: &Settings) -> anyhow::Result<String> {
 
 fn published_keys(settings: &Settings) -> anyhow::Result<PublishedKeys> {
     let own = process::keys::load(&settings.signing_file())?.public();
-    Ok(published::keys(&settings.config()?, own))
+    let keys = published::keys(&settings.config()?, own);
+    Ok(keys.with_revoked(&published::revoked(&settings.data_folder)?))
 }

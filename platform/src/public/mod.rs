@@ -43,6 +43,7 @@ use self::throttle::Throttle;
 use crate::metrics;
 use crate::registry::Registry;
 use crate::sale::Sale;
+use crate::store::StoreError;
 use crate::store::reader::Reader;
 
 /// A token as terminals write it: 128 bits in lower-case hexadecimal digits.
@@ -65,7 +66,7 @@ impl Public {
     pub(crate) fn new(
         reader: impl Reader,
         registry: Arc<Registry>,
-        keys: &PublishedKeys,
+        keys: PublishedKeys,
         (clock, is_behind_proxy): (Clock, bool),
     ) -> Self {
         Self {
@@ -103,19 +104,28 @@ impl Public {
             return Err(unknown());
         }
         let link = Digest::of(token.as_bytes());
+        let found = self.read(move |reader| reader.linked(&link)).await?;
+        let Some(row) = found else {
+            return Err(unknown());
+        };
+        serde_json::from_str(&row.document).map_err(|error| self.broken(&error))
+    }
+
+    /// Runs a query on a thread that may block, on the connection that can only read.
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&dyn Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Response> {
         let reader = Arc::clone(&self.reader);
         let found = tokio::task::spawn_blocking(move || {
             // A query that panicked has changed nothing: the connection is as good as before.
-            let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            reader.linked(&link)
+            query(&*reader.lock().unwrap_or_else(PoisonError::into_inner))
         });
-        let row = match found.await {
-            Ok(Ok(Some(row))) => row,
-            Ok(Ok(None)) => return Err(unknown()),
-            Ok(Err(error)) => return Err(self.broken(&error)),
-            Err(error) => return Err(self.broken(&error)),
-        };
-        serde_json::from_str(&row.document).map_err(|error| self.broken(&error))
+        match found.await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => Err(self.broken(&error)),
+            Err(error) => Err(self.broken(&error)),
+        }
     }
 
     fn html(&self, status: StatusCode, page: &Page) -> Response {

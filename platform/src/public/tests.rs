@@ -32,7 +32,7 @@ fn published() -> PublishedKeys {
 }
 
 struct Served {
-    _folder: TempDir,
+    folder: TempDir,
     clock: Clock,
     router: Router,
 }
@@ -59,9 +59,9 @@ impl Served {
             tick: Tick::from_millis(1_000),
         });
         let surroundings = (clock.clone(), is_behind_proxy);
-        let public = Public::new(reader, Arc::default(), &published(), surroundings);
+        let public = Public::new(reader, Arc::default(), published(), surroundings);
         Self {
-            _folder: folder,
+            folder,
             clock,
             router: public.router(),
         }
@@ -245,6 +245,23 @@ async fn the_checking_page_carries_the_keys_and_runs_its_own_script_alone() {
         sorted(&header),
         "mend the policy in deploy/verify/index.html"
     );
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_while_we_run_is_published_so() {
+    let served = Served::with("served");
+    let revoked = published().keys[1].kid.clone();
+    let file = served.folder.path().join("platform.sqlite3");
+    let store = rusqlite::Connection::open(file).unwrap();
+    store.pragma_update(None, "foreign_keys", "OFF").unwrap();
+    let statement = "INSERT INTO revoked_keys VALUES (?1, zeroblob(16))";
+    store.execute(statement, [revoked.as_str()]).unwrap();
+
+    let expected = published().with_revoked(&[revoked]);
+    assert_ne!(expected, published());
+    let keys = served.get("/keys.json").await.body;
+    assert_eq!(PublishedKeys::parse(keys.as_bytes()).unwrap(), expected);
+    assert!(served.get("/verify").await.body.contains(&keys));
 }
 
 #[tokio::test]

@@ -13,25 +13,19 @@ pub(super) const PAGE: &str = include_str!("../../../deploy/verify/index.html");
 /// Where served pages carry the keys.
 const PLACE: &str = r#"<script type="application/json" id="published-keys"></script>"#;
 
-/// Made once: the keys are those of the configuration.
+/// Everything but the standing of the keys: people revoke keys while we run.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    page: String,
-    keys: String,
+    keys: PublishedKeys,
     policy: HeaderValue,
 }
 
 impl Verifier {
-    pub(super) fn new(keys: &PublishedKeys) -> Self {
-        // Plain data: it always has a JSON form.
-        let keys = serde_json::to_string(keys).unwrap_or_default();
-        // Inside a script element only `<` could end it.
-        let inside = PLACE.replace("></", &format!(">{}</", keys.replace('<', "\\u003c")));
+    pub(super) fn new(keys: PublishedKeys) -> Self {
         let between = |start, end| PAGE.split(start).nth(1)?.split(end).next();
         let script = between("<script>", "</script>").unwrap_or_default();
         let style = between("<style>", "</style>").unwrap_or_default();
         Self {
-            page: PAGE.replace(PLACE, &inside),
             policy: headers::policy(&[script], &[style]),
             keys,
         }
@@ -39,7 +33,13 @@ impl Verifier {
 }
 
 pub(super) async fn page(State(public): State<Public>) -> Response {
-    let mut response = Html(public.verifier.page.clone()).into_response();
+    let keys = match keys_as_they_stand(&public).await {
+        Ok(keys) => keys,
+        Err(response) => return response,
+    };
+    // Inside a script element only `<` could end it.
+    let inside = PLACE.replace("></", &format!(">{}</", keys.replace('<', "\\u003c")));
+    let mut response = Html(PAGE.replace(PLACE, &inside)).into_response();
     let policy = public.verifier.policy.clone();
     response
         .headers_mut()
@@ -49,6 +49,15 @@ pub(super) async fn page(State(public): State<Public>) -> Response {
 
 pub(super) async fn keys(State(public): State<Public>) -> Response {
     let json = HeaderValue::from_static("application/jwk-set+json");
-    let keys = public.verifier.keys.clone();
-    ([(header::CONTENT_TYPE, json)], keys).into_response()
+    match keys_as_they_stand(&public).await {
+        Ok(keys) => ([(header::CONTENT_TYPE, json)], keys).into_response(),
+        Err(response) => response,
+    }
+}
+
+/// Their JSON form. Plain data: it always has one.
+async fn keys_as_they_stand(public: &Public) -> Result<String, Response> {
+    let revoked = public.read(|reader| reader.revoked_keys()).await?;
+    let keys = public.verifier.keys.clone().with_revoked(&revoked);
+    Ok(serde_json::to_string(&keys).unwrap_or_default())
 }

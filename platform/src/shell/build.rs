@@ -77,7 +77,7 @@ pub async fn build(config: Config, keys: Keys) -> Result<Platform, BuildError> {
     if let Some(public) = &config.public {
         let keys = published::keys(&config, keys.signing.public());
         let surroundings = (Clock::system(), public.is_behind_proxy);
-        let pages = Public::new(public_reader, Arc::clone(&registry), &keys, surroundings);
+        let pages = Public::new(public_reader, Arc::clone(&registry), keys, surroundings);
         let listener = process::listen::bind(public.listen, config.allow_plaintext).await;
         let listener = listener.map_err(BuildError::Listen)?;
         addresses.public = listener.local_addr().ok();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use protocol::id::{ActId, PaymentId, RefundId, SessionId, StoreEpoch, TransactionId};
 use protocol::message::Digest;
 use protocol::money::{Currency, Money};
+use protocol::signed::KeyId;
 use protocol::time::Utc;
 use protocol::topic::TerminalName;
 use serde::Serialize;
@@ -159,6 +160,9 @@ pub(crate) trait Reader: Send + 'static {
     /// The sale whose payer holds the token with this SHA-256. Only the digest is compared, so how
     /// long that takes tells nothing of any token.
     fn linked(&self, link: &Digest) -> Result<Option<SaleRow>, StoreError>;
+
+    /// Ids of keys that people revoked.
+    fn revoked_keys(&self) -> Result<Vec<KeyId>, StoreError>;
 
     /// Every terminal that was ever heard of, in the order of their names.
     fn terminals(&self) -> Result<Vec<TerminalRow>, StoreError>;

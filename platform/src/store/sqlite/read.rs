@@ -4,6 +4,7 @@ use std::path::Path;
 
 use protocol::id::{GatewayId, PaymentId, RefundId, TransactionId};
 use protocol::message::Digest;
+use protocol::signed::KeyId;
 use protocol::time::Utc;
 use protocol::topic::TerminalName;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
@@ -40,6 +41,10 @@ impl Reader for SqliteReader {
 
     fn linked(&self, link: &Digest) -> Result<Option<SaleRow>, StoreError> {
         link::sale(&self.connection, link).map_err(failed("read a link"))
+    }
+
+    fn revoked_keys(&self) -> Result<Vec<KeyId>, StoreError> {
+        operator::revoked_keys(&self.connection).map_err(failed("list revoked keys"))
     }
 
     fn terminals(&self) -> Result<Vec<TerminalRow>, StoreError> {
