@@ -162,7 +162,7 @@ pub(crate) enum KeysCommand {
     #[command(after_help = KEYS)]
     Revoke {
         /// The key's id: its JWK thumbprint, 43 characters.
-        id: KeyId,
+        key: KeyId,
         #[command(flatten)]
         person: act::Person,
     },
@@ -175,5 +175,17 @@ impl Arguments {
             broker: self.broker.clone(),
             allow_plaintext: self.allow_plaintext,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn no_two_words_of_a_subcommand_have_one_name() {
+        Arguments::command().debug_assert();
     }
 }

@@ -37,18 +37,22 @@ pub(crate) async fn act(
     body["name"] = json!(person.name);
     body["reason"] = json!(person.reason);
     let answered = call::post(settings, path, &body).await;
-    let done = answered.map_err(|error| match code_of(error.as_ref()) {
+    Ok(told(&answered.map_err(|error| explained(error, id))?))
+}
+
+/// An act whose answer was lost may be done; one that was never sent is not.
+fn explained(error: anyhow::Error, id: ActId) -> anyhow::Error {
+    let line = one_line(error.as_ref());
+    if error.is::<call::NotRunning>() {
+        return Failure::new(Code::Unavailable, line).into();
+    }
+    match code_of(error.as_ref()) {
         Code::Unavailable => {
-            let line = one_line(error.as_ref());
-            Failure::new(
-                Code::Unavailable,
-                format!("{line}; to be sure, ask again with --id {id}"),
-            )
-            .into()
+            let line = format!("{line}; to be sure, ask again with --id {id}");
+            Failure::new(Code::Unavailable, line).into()
         }
         _ => error,
-    })?;
-    Ok(told(&done))
+    }
 }
 
 /// One line for people: what was done, and what came of it.

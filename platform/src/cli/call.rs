@@ -20,6 +20,14 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest answer that is read: an act and what it came to are far shorter.
 const ANSWER_SIZE_MAX: usize = 1024 * 1024;
 
+/// Nothing was sent: no platform listens.
+#[derive(Debug, thiserror::Error)]
+#[error("no platform answers at {address} ({reason}): start it, or correct api.listen")]
+pub(crate) struct NotRunning {
+    address: SocketAddr,
+    reason: std::io::Error,
+}
+
 /// Sends `body` with the API's token, and gives what the platform answered.
 pub(crate) async fn post(settings: &Settings, path: &str, body: &Value) -> anyhow::Result<Value> {
     let address = settings.api_address();
@@ -43,11 +51,8 @@ async fn call(
     address: SocketAddr,
     request: Request<Full<Bytes>>,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
-    let stream = TcpStream::connect(address).await.map_err(|error| {
-        let line =
-            format!("no platform answers at {address} ({error}): start it, or correct api.listen");
-        Failure::new(Code::Unavailable, line)
-    })?;
+    let stream = TcpStream::connect(address).await;
+    let stream = stream.map_err(|reason| NotRunning { address, reason })?;
     let broken = |error: &dyn std::fmt::Display| {
         let line = format!("the platform at {address} broke off: {error}");
         Failure::new(Code::Unavailable, line)

@@ -104,8 +104,8 @@ async fn keys(command: &KeysCommand, settings: &Settings) -> anyhow::Result<Stri
             let key = process::keys::load(&settings.signing_file())?;
             Ok(key.public().to_string())
         }
-        KeysCommand::Revoke { id, person } => {
-            let path = format!("/keys/{}/revoke", id.as_str());
+        KeysCommand::Revoke { key, person } => {
+            let path = format!("/keys/{}/revoke", key.as_str());
             act(settings, person, &path, json!({})).await
         }
     }
