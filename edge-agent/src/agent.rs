@@ -292,3 +292,6 @@ async fn serve_health(
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
