@@ -7,6 +7,7 @@ mod evidence;
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -167,21 +168,23 @@ pub fn jws(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return false;
     };
-    let keyring = Keyring::of(SigningKey::from_seed(PLATFORM_SEED).public());
+    static KEYRING: LazyLock<Keyring> =
+        LazyLock::new(|| Keyring::of(SigningKey::from_seed(PLATFORM_SEED).public()));
+    let keyring = &*KEYRING;
     let believed = [
-        is_believed::<Quote>(text, &keyring),
-        is_believed::<Permit>(text, &keyring),
-        is_believed::<Off>(text, &keyring),
-        is_believed::<Inquiry>(text, &keyring),
-        is_believed::<Receipt>(text, &keyring),
-        is_believed::<SiteConfig>(text, &keyring),
-        is_believed::<GatewayRequest>(text, &keyring),
-        is_believed::<OrderRequest>(text, &keyring),
-        is_believed::<PermitRequest>(text, &keyring),
-        is_believed::<LinkageResult>(text, &keyring),
-        is_believed::<JournalAnswer>(text, &keyring),
-        is_believed::<GatewayAnswer>(text, &keyring),
-        is_believed::<GatewayEvent>(text, &keyring),
+        is_believed::<Quote>(text, keyring),
+        is_believed::<Permit>(text, keyring),
+        is_believed::<Off>(text, keyring),
+        is_believed::<Inquiry>(text, keyring),
+        is_believed::<Receipt>(text, keyring),
+        is_believed::<SiteConfig>(text, keyring),
+        is_believed::<GatewayRequest>(text, keyring),
+        is_believed::<OrderRequest>(text, keyring),
+        is_believed::<PermitRequest>(text, keyring),
+        is_believed::<LinkageResult>(text, keyring),
+        is_believed::<JournalAnswer>(text, keyring),
+        is_believed::<GatewayAnswer>(text, keyring),
+        is_believed::<GatewayEvent>(text, keyring),
     ];
     let types = believed.iter().filter(|it| **it).count();
     assert!(types <= 1, "one text is believed as two types");

@@ -1,4 +1,5 @@
 mod checkout;
+mod forged;
 mod outcomes;
 mod request;
 mod rules;

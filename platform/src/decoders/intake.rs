@@ -219,3 +219,6 @@ macro_rules! meant {
 }
 
 meant!(OrderRequest, PermitRequest, LinkageResult, JournalAnswer);
+
+#[cfg(test)]
+mod tests;

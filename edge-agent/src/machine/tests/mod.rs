@@ -2,6 +2,7 @@
 
 mod crash;
 mod faulty_disk;
+mod forged;
 mod guards;
 mod inquiries;
 mod journal_trouble;
