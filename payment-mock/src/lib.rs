@@ -1,5 +1,6 @@
 //! A payment server for tests: ledger, hosted checkout page, and signed answers over MQTT. It books
-//! numbers, never money, and misbehaves on order ([`Outcome`]).
+//! numbers, never money, and misbehaves on order: an [`Outcome`] treats one order one way, a
+//! [`Ruleset`] (file or loopback admin API) chooses calls. The ledger under it stays right.
 //!
 //! ```text
 //! request, press, deadline -> machine (pure: ledger + scenario) -> records -> disk

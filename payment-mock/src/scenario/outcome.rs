@@ -2,16 +2,16 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use protocol::id::PayeeId;
-use protocol::message::GatewayRefusal;
+use protocol::message::{GatewayRefusal, RefundStatus};
 use protocol::money::{Currency, Money};
 use serde::{Deserialize, Serialize};
 
 use super::action::{Action, Aftermath, Forgery, Share};
 use super::{Aspect, Call, Settings, Step};
 use crate::ledger::{RefundCourse, RefundTurn};
-use protocol::message::RefundStatus;
 
 macro_rules! outcomes {
     ($($(#[$doc:meta])* $variant:ident = $word:literal),+ $(,)?) => {
@@ -304,10 +304,10 @@ impl Outcome {
             Self::TruncatedAnswer if request && first => Some(Action::Truncate),
             Self::DoubledAnswer => Some(Action::Double {
                 copies: 2,
-                apart: std::time::Duration::ZERO,
+                apart: Duration::ZERO,
             }),
             Self::ReorderedAnswer if request => Some(Action::Reorder {
-                within: std::time::Duration::from_millis(500),
+                within: Duration::from_millis(500),
             }),
             Self::StaleAnswer if query && call.booked_for.is_some() => {
                 (u64::from(call.n_since_booking) <= FIRST_TWO_CALLS).then_some(Action::Stale)

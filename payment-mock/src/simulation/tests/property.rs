@@ -244,6 +244,9 @@ impl Run {
 }
 
 proptest! {
+    // Each case signs and verifies some hundred messages.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn the_ledger_stays_right_under_every_rule_set(
         rules in rules(),
