@@ -151,3 +151,77 @@ async fn money_found_after_the_nonce_has_died_goes_back() {
         ("not_confirmed", settled("refunded", 0, 1_200, 1_200))
     );
 }
+
+/// Every visit at once, each in a system of its own; what ended otherwise is named.
+async fn all_end_as(rows: Vec<(Outcome, &'static str, Verdict)>) {
+    let mut visits = tokio::task::JoinSet::new();
+    for (outcome, page, verdict) in rows {
+        visits.spawn(async move {
+            let ended = ends_as(outcome, Press::Pay).await;
+            assert_eq!(ended, (page.to_owned(), verdict), "{outcome}");
+        });
+    }
+    while let Some(visit) = visits.join_next().await {
+        visit.unwrap();
+    }
+}
+
+fn reviewed(received: i64) -> Verdict {
+    Verdict {
+        suspense: received,
+        ..settled("review", 0, received, 0)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_late_doubled_and_cut_messages_cost_nothing_but_time() {
+    let outcomes = [
+        Outcome::DroppedAnswer,
+        Outcome::LostRequest,
+        Outcome::TruncatedAnswer,
+        Outcome::DoubledAnswer,
+        Outcome::ReorderedAnswer,
+        Outcome::StaleAnswer,
+        Outcome::Outage,
+        Outcome::AfterScan,
+    ];
+    let rows = outcomes.map(|outcome| (outcome, "done", settled("done", 1, 1_200, 0)));
+    all_end_as(rows.into()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_words_and_early_closes_open_nothing() {
+    let outcomes = [Outcome::ForgedAnswer, Outcome::CloseTooEarly];
+    let rows = outcomes.map(|outcome| (outcome, "not_confirmed", settled("expired", 0, 0, 0)));
+    all_end_as(rows.into()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_is_followed_to_its_definite_end() {
+    let refunded = || settled("refunded", 0, 1_199, 1_199);
+    let rows = vec![
+        (Outcome::RefundPending, "not_confirmed", refunded()),
+        (Outcome::RefundUnknown, "not_confirmed", refunded()),
+        (Outcome::KeyForgotten, "not_confirmed", refunded()),
+        (Outcome::RefundFails, "not_confirmed", reviewed(1_199)),
+        (
+            Outcome::RefundPendingFails,
+            "not_confirmed",
+            reviewed(1_199),
+        ),
+        (Outcome::RefundFailsLater, "not_confirmed", reviewed(1_199)),
+    ];
+    all_end_as(rows).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_disputed_or_refunded_elsewhere_opens_nothing() {
+    let refunded = || settled("refunded", 0, 1_200, 1_200);
+    let rows = vec![
+        (Outcome::RefundedOutside, "not_confirmed", refunded()),
+        (Outcome::PartRefundedOutside, "not_confirmed", refunded()),
+        (Outcome::Disputed, "not_confirmed", reviewed(1_200)),
+        (Outcome::ChargedBack, "not_confirmed", reviewed(1_200)),
+    ];
+    all_end_as(rows).await;
+}
