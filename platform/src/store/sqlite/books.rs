@@ -296,14 +296,14 @@ const TASK: &str = "SELECT id, kind, subject, transaction_id, owner, since, due_
 
 /// Sales that wait for a person: each names its review itself, so that both change in one row.
 const REVIEWS: &str = "
-    SELECT id, lower(hex(id)), json_extract(review, '$.reason'),
-        coalesce(json_extract(review, '$.owner'), 'operations'),
-        CAST(round(1000 * unixepoch(json_extract(review, '$.since'), 'subsec')) AS INTEGER) AS since,
-        CAST(round(1000 * unixepoch(json_extract(review, '$.due_at'), 'subsec')) AS INTEGER)
-    FROM (SELECT id, json_extract(document, '$.transaction.reviews[0]') AS review FROM transactions
-        WHERE open = 1 AND iif(json_valid(document),
-            json_type(document, '$.transaction.reviews[0]') = 'object', 0))
-    ORDER BY since, id LIMIT ?1";
+    SELECT t.id, lower(hex(t.id)), json_extract(j.value, '$.reason'),
+        coalesce(json_extract(j.value, '$.owner'), 'operations'),
+        CAST(round(1000 * unixepoch(json_extract(j.value, '$.since'), 'subsec')) AS INTEGER)
+            AS since,
+        CAST(round(1000 * unixepoch(json_extract(j.value, '$.due_at'), 'subsec')) AS INTEGER)
+    FROM transactions t, json_each(iif(json_valid(t.document), t.document, '{}'),
+        '$.transaction.reviews') j
+    WHERE t.open = 1 ORDER BY since, t.id LIMIT ?1";
 
 fn review(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
     let id: String = row.get(1)?;

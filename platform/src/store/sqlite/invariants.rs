@@ -53,7 +53,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a transaction is done with nothing earned or lost",
         DONE_FOR_NOTHING,
     ),
-    check("I2", "a review has no due time", ENDLESS_REVIEW),
+    check("I2", "a review has no owner or no due time", ENDLESS_REVIEW),
     check("I3", "a permit has no ground", GROUNDLESS),
     check(
         "I3",
@@ -173,9 +173,12 @@ const DONE_FOR_NOTHING: &str = "
                 AND json_extract(e.detail, '$.ground.kind') = 'operator')";
 
 const ENDLESS_REVIEW: &str = "
-    SELECT lower(hex(t.id)), 'waits for a person for ever' FROM transactions t
-    WHERE t.state = 'review' AND WITHIN(t.id) AND iif(json_valid(t.document),
-        unixepoch(json_extract(t.document, '$.transaction.reviews[0].due_at')) IS NULL, 0)";
+    SELECT lower(hex(t.id)), 'waits for nobody, or for ever' FROM transactions t
+    WHERE t.state = 'review' AND WITHIN(t.id) AND json_valid(t.document)
+        AND NOT EXISTS (SELECT 1 FROM json_each(
+                iif(json_valid(t.document), t.document, '{}'), '$.transaction.reviews') j
+            WHERE json_extract(j.value, '$.owner') IS NOT NULL
+                AND unixepoch(json_extract(j.value, '$.due_at')) IS NOT NULL)";
 
 const GROUNDLESS: &str = "
     SELECT lower(hex(e.transaction_id)), 'event ' || e.sequence || ': ' || e.detail FROM events e
@@ -261,9 +264,12 @@ const STUCK: &str = "
         OR t.state = 'refund_pending' AND t.created_at < :now - 604800000)";
 
 const OVERDUE_REVIEWS: &str = "
-    SELECT lower(hex(t.id)), 'due at ' || json_extract(t.document, '$.transaction.reviews[0].due_at')
-    FROM transactions t WHERE t.open = 1 AND WITHIN(t.id) AND iif(json_valid(t.document),
-        unixepoch(json_extract(t.document, '$.transaction.reviews[0].due_at')) * 1000 < :now, 0)";
+    SELECT lower(hex(t.id)), json_extract(j.value, '$.reason') || ' of '
+        || json_extract(j.value, '$.owner') || ' was due at ' || json_extract(j.value, '$.due_at')
+    FROM transactions t, json_each(iif(json_valid(t.document), t.document, '{}'),
+        '$.transaction.reviews') j
+    WHERE t.open = 1 AND WITHIN(t.id)
+        AND unixepoch(json_extract(j.value, '$.due_at')) * 1000 < :now";
 
 const OVERDUE_TASKS: &str = "
     SELECT id, kind || ' ' || subject || ' of ' || owner FROM tasks

@@ -233,6 +233,14 @@ fn breaks() -> Vec<(&'static str, String)> {
                 .to_owned(),
         ),
         (
+            "I7",
+            "UPDATE transactions SET document = '{\"transaction\":{\"reviews\":[\
+             {\"reason\":\"disputed\",\"owner\":\"accountant\",\"due_at\":\"2026-01-01T00:00:00Z\"},\
+             {\"reason\":\"refund_failed\",\"owner\":\"accountant\",\
+             \"due_at\":\"1970-01-01T00:00:01Z\"}]}}', state = 'review' WHERE id = #3"
+                .to_owned(),
+        ),
+        (
             "I8",
             format!("{drop} UPDATE events SET at = at + 1 WHERE sequence = 2"),
         ),
