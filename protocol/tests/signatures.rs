@@ -85,6 +85,18 @@ fn a_text_over_the_limit_is_refused_before_it_is_read() {
     assert_eq!(long.parse::<Jws<Permit>>().unwrap_err(), Refusal::Framing);
 }
 
+#[test]
+fn a_text_of_the_limit_and_a_header_of_its_limit_are_still_read() {
+    let longest = "a".repeat(protocol::signed::JWS_LENGTH_MAX);
+    assert_eq!(longest.parse::<Jws<Permit>>().unwrap().as_str(), longest);
+    // 192 bytes are 256 characters of base64url.
+    for (length, refusal) in [(192, None), (193, Some(Refusal::Framing))] {
+        let jws = with_header_of(length);
+        let verified = verify(&jws, &Keyring::of(platform().public()), &gate());
+        assert_eq!(verified.err(), refusal, "{length} bytes");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_crashes_the_verifier_or_passes_it(text in "[A-Za-z0-9_.-]{0,300}") {
@@ -100,6 +112,18 @@ fn platform() -> SigningKey {
 
 fn gate() -> Audience {
     Audience::terminal("north/gate-1".parse().unwrap())
+}
+
+/// A permit whose header ends in so many spaces that it has `length` bytes.
+fn with_header_of(length: usize) -> Jws<Permit> {
+    let (kid, typ) = (platform().public().id(), Permit::TYP);
+    let header = json!({ "alg": "EdDSA", "kid": kid, "typ": typ }).to_string();
+    let header = URL_SAFE_NO_PAD.encode(format!("{header:<length$}"));
+    let claims = URL_SAFE_NO_PAD.encode(json!(permit()).to_string());
+    let input = format!("{header}.{claims}");
+    let pair = ring::signature::Ed25519KeyPair::from_seed_unchecked(&PLATFORM_SEED).unwrap();
+    let signature = URL_SAFE_NO_PAD.encode(pair.sign(input.as_bytes()));
+    format!("{input}.{signature}").parse().unwrap()
 }
 
 fn permit() -> Permit {
