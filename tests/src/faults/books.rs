@@ -244,6 +244,8 @@ mod tests {
             outcome: Outcome::Paid,
             received: BTreeMap::new(),
             refunded: BTreeMap::new(),
+            charged_back: BTreeMap::new(),
+            fees: BTreeMap::new(),
             payments: vec![payment],
             refunds: Vec::new(),
         };

@@ -136,8 +136,8 @@ impl Payer {
             }
             "bill" => {
                 let links = html::links(&page.body).into_iter();
-                let status = links.filter_map(|link| link.parse::<Uri>().ok());
-                self.status = status.filter(is_status).next();
+                let mut links = links.filter_map(|link| link.parse::<Uri>().ok());
+                self.status = links.find(is_status);
                 let checkout = self.phone.submit(&page, &page.form("/pay")?).await?;
                 Ok(self.leave(&page.url, &checkout))
             }
