@@ -99,7 +99,8 @@ impl MemoryFile {
 impl File for MemoryFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let disk = self.disk();
-        let rest = disk.written.get(usize::try_from(offset).unwrap()..);
+        let offset = usize::try_from(offset).map_err(io::Error::other)?;
+        let rest = disk.written.get(offset..);
         let rest = rest.unwrap_or_default();
         let length = rest.len().min(buffer.len());
         buffer[..length].copy_from_slice(&rest[..length]);
@@ -117,7 +118,7 @@ impl File for MemoryFile {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let length = bytes.len().min(disk.write_max.unwrap_or(usize::MAX));
-        let offset = usize::try_from(offset).unwrap();
+        let offset = usize::try_from(offset).map_err(io::Error::other)?;
         put(&mut disk.written, offset, &bytes[..length]);
         disk.waiting.push((offset, bytes[..length].to_vec()));
         Ok(length)
