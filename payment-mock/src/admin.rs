@@ -128,7 +128,7 @@ async fn rules(State(counter): State<Counter>) -> Replied {
 
 async fn put_rules(State(counter): State<Counter>, headers: HeaderMap, body: Bytes) -> Replied {
     let asked: Rules = read(&headers, &body)?;
-    let rules = Ruleset::new(asked.seed, asked.rules).map_err(Refused::unread)?;
+    let rules = Ruleset::new(asked.seed, asked.rules).map_err(|error| Refused::unread(&error))?;
     counter
         .desk
         .ask(move |machine, _, _| machine.set_rules(rules))
@@ -142,7 +142,7 @@ async fn add_rule(State(counter): State<Counter>, headers: HeaderMap, body: Byte
         .desk
         .ask(move |machine, _, _| machine.add_rule(rule))
         .await?;
-    added.map_err(Refused::unread)?;
+    added.map_err(|error| Refused::unread(&error))?;
     done()
 }
 
@@ -194,7 +194,7 @@ async fn happen(
             machine.handle_outside(order, asked.payment, outside, now, entropy)
         })
         .await?;
-    happened.map_err(Refused::impossible)?;
+    happened.map_err(|error| Refused::impossible(&error))?;
     done()
 }
 
@@ -206,7 +206,7 @@ async fn pay_out(State(counter): State<Counter>, headers: HeaderMap, body: Bytes
             machine.handle_payout(&asked.platform, &asked.payee, asked.amount, now, entropy)
         })
         .await?;
-    paid.map_err(Refused::impossible)?;
+    paid.map_err(|error| Refused::impossible(&error))?;
     done()
 }
 
@@ -220,7 +220,7 @@ async fn advance(State(counter): State<Counter>, headers: HeaderMap, body: Bytes
     let asked: Advance = read(&headers, &body)?;
     if counter.clock.advance(asked.advance_ms).is_none() {
         let reason = format!("advance_ms: use so much that it is at most {AHEAD_MS_MAX} ahead");
-        return Err(Refused::impossible(reason));
+        return Err(Refused::impossible(&reason));
     }
     counter
         .desk
@@ -245,5 +245,5 @@ impl Happening {
 }
 
 fn parsed(order: &str) -> Result<TransactionId, Refused> {
-    order.parse().map_err(Refused::unread)
+    order.parse().map_err(|error| Refused::unread(&error))
 }

@@ -6,7 +6,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use process::clock::Clock;
 
 /// The program starts within a second; this machine may be busy.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -54,7 +56,8 @@ fn program(folder: &Path) -> Command {
 
 /// Where the pages are, as the log says once the program serves.
 fn wait_for_address(log: &Path) -> String {
-    let start = Instant::now();
+    let clock = Clock::system();
+    let start = clock.now().tick;
     loop {
         let text = std::fs::read_to_string(log).unwrap();
         let plain: String = text
@@ -65,7 +68,7 @@ fn wait_for_address(log: &Path) -> String {
         if let Some(found) = plain.split("public=").nth(1) {
             return found.split_whitespace().next().unwrap().to_owned();
         }
-        assert!(start.elapsed() < START_TIMEOUT, "{text}");
+        assert!(clock.now().tick.since(start) < START_TIMEOUT, "{text}");
         std::thread::yield_now();
     }
 }

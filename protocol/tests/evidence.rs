@@ -172,6 +172,7 @@ fn with_result(change: impl FnOnce(&mut LinkageResult)) -> ReceiptFile {
 }
 
 /// Every forgery with the line that names what does not fit.
+#[allow(clippy::too_many_lines, reason = "a table, a row for each forgery")]
 fn forgeries() -> Vec<(&'static str, ReceiptFile, String)> {
     let line = |misfit: Misfit| misfit.to_string();
     let ground = |text| line(Misfit::Ground(text));
@@ -199,7 +200,7 @@ fn forgeries() -> Vec<(&'static str, ReceiptFile, String)> {
         (
             "result signed by another terminal",
             signed(|receipt| {
-                receipt.result = sign(&SigningKey::from_seed([0x23; 32]), &result()).unwrap()
+                receipt.result = sign(&SigningKey::from_seed([0x23; 32]), &result()).unwrap();
             }),
             line(Misfit::Terminal(Refusal::UnknownKey)),
         ),
@@ -245,7 +246,7 @@ fn forgeries() -> Vec<(&'static str, ReceiptFile, String)> {
         (
             "another payment",
             signed(|receipt| {
-                receipt.payment.as_mut().unwrap().payment = PaymentId::from_random([8; 16])
+                receipt.payment.as_mut().unwrap().payment = PaymentId::from_random([8; 16]);
             }),
             ground("the payment of the permit is not that of the receipt"),
         ),
@@ -453,7 +454,7 @@ proptest! {
     fn no_text_makes_the_checker_panic(text in ".{0,200}", claims in ".{0,80}") {
         use base64::Engine as _;
         let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims);
-        for text in [text.clone(), format!("a.{claims}.c")] {
+        for text in [text, format!("a.{claims}.c")] {
             if let Ok(file) = ReceiptFile::parse(text.as_bytes()) {
                 prop_assert!(check(&file, &keys(), None).is_err());
             }

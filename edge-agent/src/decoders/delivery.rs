@@ -60,8 +60,12 @@ pub fn delivery(bytes: &[u8]) -> bool {
         switched: Vec::new(),
     };
     let lines = text.lines().filter(|line| !line.is_empty());
-    let steps = lines.take(STEPS_MAX).map(|line| world.step(line).is_some());
-    steps.fold(true, |all, understood| all && understood)
+    // Every line is a step, whatever became of the one before it.
+    let steps: Vec<bool> = lines
+        .take(STEPS_MAX)
+        .map(|line| world.step(line).is_some())
+        .collect();
+    steps.into_iter().all(|understood| understood)
 }
 
 struct World {

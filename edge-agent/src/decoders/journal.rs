@@ -164,10 +164,11 @@ impl World {
     fn restart(&mut self, kept: impl Fn(usize) -> bool) -> ControlFlow<()> {
         self.file = self.file.after_power_cut(kept);
         let before = self.file.bytes();
-        let Ok((journal, opened)) = Journal::open(self.file.clone(), JOURNAL_SIZE_MIN, OTHER)
-        else {
-            // No disk failed, so nothing but a size can be refused, and ours is none of these.
-            panic!("a journal is neither opened nor damaged");
+        let found = Journal::open(self.file.clone(), JOURNAL_SIZE_MIN, OTHER);
+        // No disk failed, so nothing but a size can be refused, and ours is none of these.
+        assert!(found.is_ok(), "a journal is neither opened nor damaged");
+        let Ok((journal, opened)) = found else {
+            return ControlFlow::Break(());
         };
         self.journal = journal;
         if opened.damaged {

@@ -21,19 +21,19 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    pub(super) fn missing(line: impl ToString) -> Self {
+    pub(super) fn missing(line: &(impl ToString + ?Sized)) -> Self {
         Self::new(StatusCode::NOT_FOUND, line)
     }
 
-    pub(super) fn unread(line: impl ToString) -> Self {
+    pub(super) fn unread(line: &(impl ToString + ?Sized)) -> Self {
         Self::new(StatusCode::BAD_REQUEST, line)
     }
 
-    pub(super) fn impossible(line: impl ToString) -> Self {
+    pub(super) fn impossible(line: &(impl ToString + ?Sized)) -> Self {
         Self::new(StatusCode::CONFLICT, line)
     }
 
-    fn new(status: StatusCode, line: impl ToString) -> Self {
+    fn new(status: StatusCode, line: &(impl ToString + ?Sized)) -> Self {
         let line = line.to_string();
         let words: Vec<&str> = line.split_whitespace().collect();
         Self {
@@ -45,7 +45,7 @@ impl Refused {
 
 impl From<DeskError> for Refused {
     fn from(error: DeskError) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, &error)
     }
 }
 
@@ -73,7 +73,7 @@ pub(super) fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Res
         let line = "the content type is not application/json";
         return Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, line));
     }
-    serde_json::from_slice(body).map_err(Refused::unread)
+    serde_json::from_slice(body).map_err(|error| Refused::unread(&error))
 }
 
 /// A name that leads here through somebody else's DNS is refused: the browser that follows it would

@@ -36,8 +36,12 @@ pub fn request(bytes: &[u8]) -> bool {
     };
     let mut world = World::new();
     let lines = text.lines().filter(|line| !line.is_empty());
-    let steps = lines.take(STEPS_MAX).map(|line| world.step(line).is_some());
-    steps.fold(true, |all, understood| all && understood)
+    // Every line is a step, whatever became of the one before it.
+    let steps: Vec<bool> = lines
+        .take(STEPS_MAX)
+        .map(|line| world.step(line).is_some())
+        .collect();
+    steps.into_iter().all(|understood| understood)
 }
 
 struct World {

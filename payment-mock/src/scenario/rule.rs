@@ -186,6 +186,6 @@ impl RuleText {
 }
 
 /// Both ends count.
-fn within<T: PartialOrd>(value: T, from: Option<T>, to: Option<T>) -> bool {
+fn within<T: PartialOrd + Copy>(value: T, from: Option<T>, to: Option<T>) -> bool {
     from.is_none_or(|from| value >= from) && to.is_none_or(|to| value <= to)
 }

@@ -272,6 +272,11 @@ async fn bad_requests_get_one_clear_line() {
             "{path}: {body}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_method_that_a_path_does_not_take_is_refused() {
+    let served = Served::with(1);
     let bearer = format!("Bearer {}", served.token);
     let (status, body) = served
         .ask("DELETE", "/api/v1/transactions", Some(&bearer))

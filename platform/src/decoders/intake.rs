@@ -163,10 +163,11 @@ fn assert_meant(topic: &Topic, intent: &Intent) {
     let ours = Audience::platform(&GROUND.platform);
     let meant = |claims: &dyn Meant| {
         assert_eq!(*claims.meant_for(), ours);
-        let Topic::Up(name, _) = topic else {
-            panic!("a terminal's word on {topic}");
+        let named = match topic {
+            Topic::Up(name, _) => name.to_string(),
+            other => format!("nobody's topic {other}"),
         };
-        assert_eq!(claims.said_by(), name.to_string());
+        assert_eq!(claims.said_by(), named);
     };
     match intent {
         Intent::Order { request, .. } => meant(&***request),

@@ -63,14 +63,14 @@ impl ActSender {
     }
 }
 
+/// What came of an act.
+type Decided = Result<Done, ActRefusal>;
+
 /// Replies that wait for the commit. Dropped without one, the callers are told that nothing is
 /// known to be done.
 #[derive(Debug, Default)]
 pub(super) struct Replies {
-    waiting: Vec<(
-        oneshot::Sender<Result<Done, ActRefusal>>,
-        Result<Done, ActRefusal>,
-    )>,
+    waiting: Vec<(oneshot::Sender<Decided>, Decided)>,
 }
 
 impl Replies {

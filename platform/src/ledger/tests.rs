@@ -40,6 +40,9 @@ fn balances(entries: &[Entry]) -> Vec<(Account, i64)> {
     all.filter(|(_, balance)| *balance != 0).collect()
 }
 
+/// Entries, and the balances that they lead to.
+type Way<'a> = (Vec<Entry>, &'a [(Account, i64)]);
+
 #[test]
 fn every_way_of_a_payment_leaves_suspense_empty() {
     use Account::{Dispute, GatewayReceivable, Loss, Merchant, Unclaimed};
@@ -49,7 +52,7 @@ fn every_way_of_a_payment_leaves_suspense_empty() {
     let with = |more: Vec<Entry>| [vec![received(), earned(m)], more].concat();
     let kept = [(GatewayReceivable, 450), (Merchant, -450)];
     let lost_all = [(Merchant, -450), (Loss, 450)];
-    let ways: [(Vec<Entry>, &[(Account, i64)]); 13] = [
+    let ways: [Way<'_>; 13] = [
         (with(vec![]), &kept),
         (with(vec![unearned(m), refunded(m, refund)]), &[]),
         (with(vec![lost_outside(m)]), &lost_all),

@@ -154,7 +154,8 @@ impl Public {
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
         let forwarded = || {
             // What a proxy of ours has added stands last; what stands before it, anybody wrote.
-            let value = request.headers().get_all("x-forwarded-for").iter().last()?;
+            let value = request.headers().get_all("x-forwarded-for");
+            let value = value.iter().next_back()?;
             value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
         };
         let forwarded = self.is_behind_proxy.then(forwarded).flatten();

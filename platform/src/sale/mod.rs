@@ -320,8 +320,9 @@ impl Sale {
 
     /// Whether anything is still to be done, the late watch included.
     pub(crate) fn is_open(&self) -> bool {
-        !self.transaction.reviews.is_empty()
-            || !(self.is_parked() && self.order.is_at_end() && self.transaction.state.is_final())
+        let is_over =
+            self.is_parked() && self.order.is_at_end() && self.transaction.state.is_final();
+        !self.transaction.reviews.is_empty() || !is_over
     }
 
     /// Whether only the late watch is left: such a sale need not stay in memory.

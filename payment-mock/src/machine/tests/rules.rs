@@ -21,14 +21,14 @@ fn rules(texts: &[serde_json::Value]) -> Ruleset {
 }
 
 fn bench(rule: &serde_json::Value) -> Bench {
-    Bench::with_rules(rules(&[rule.clone()]))
+    Bench::with_rules(rules(std::slice::from_ref(rule)))
 }
 
 /// An order that exists, made while no rule was there.
 fn created(rule: &serde_json::Value) -> Bench {
     let mut bench = Bench::new(Outcome::Paid);
     bench.ask(Operation::Create(create(1)), at(0));
-    bench.machine.set_rules(rules(&[rule.clone()]));
+    bench.machine.set_rules(rules(std::slice::from_ref(rule)));
     bench
 }
 
@@ -372,7 +372,10 @@ fn a_hidden_order_is_created_with_its_page_and_not_found_before_it_is_opened() {
     let created = view(&bench.ask(Operation::Create(create(1)), at(0)));
     assert_eq!(created.status, OrderStatus::Open);
     let not_found = GatewayResult::Refused(GatewayRefusal::OrderNotFound);
-    assert_eq!(answers(&bench.ask(query(1), at(1))), [not_found.clone()]);
+    assert_eq!(
+        answers(&bench.ask(query(1), at(1))),
+        std::slice::from_ref(&not_found)
+    );
     let close = bench.ask(Operation::Close { order: order(1) }, at(2));
     assert_eq!(answers(&close), [not_found]);
     let checkout = bench

@@ -223,7 +223,7 @@ fn what_went_back_elsewhere_after_it_was_earned_is_our_loss() {
         refunded: money(450),
         ..exact(1)
     };
-    ask(&mut bench, paid(&[returned.clone()]));
+    ask(&mut bench, paid(std::slice::from_ref(&returned)));
     assert_eq!(
         bench.look(),
         ["ask query", "book debit loss, credit gateway_receivable"]

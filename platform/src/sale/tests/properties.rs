@@ -33,6 +33,7 @@ enum Input {
     Restart,
 }
 
+#[allow(clippy::too_many_lines, reason = "a table, a row for each input")]
 fn inputs() -> impl Strategy<Value = Vec<Input>> {
     let result = prop_oneof![
         3 => Just(open()),

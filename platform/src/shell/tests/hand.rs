@@ -143,12 +143,10 @@ async fn an_act_that_is_refused_is_told_why_in_one_line() {
         let answered = platform.post(path, &body).await;
         assert_eq!(answered, (status, json!({ "error": line })), "{body}");
     }
-    assert_eq!(
-        platform
-            .post("/api/v1/holds/release", &body(1, "north"))
-            .await,
-        (409, json!({"error": "north is not held"}))
-    );
+    let release = body(1, "north");
+    let released = platform.post("/api/v1/holds/release", &release);
+    let not_held = json!({"error": "north is not held"});
+    assert_eq!(released.await, (409, not_held));
     assert_eq!(platform.read("/api/v1/acts").await["acts"], json!([]));
     platform.end().await;
 }

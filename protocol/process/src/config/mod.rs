@@ -48,19 +48,19 @@ pub fn load_with<T: DeserializeOwned>(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<T, ConfigError> {
     let merged = layers::merge(path, environment)?;
-    read(path, merged)
+    read(path, &merged)
 }
 
 /// Reads the text of one file, without fragments and environment; `origin` is how errors name it.
 pub fn parse<T: DeserializeOwned>(origin: &str, text: &str) -> Result<T, ConfigError> {
-    read(Some(Path::new(origin)), layers::single(origin, text)?)
+    read(Some(Path::new(origin)), &layers::single(origin, text)?)
 }
 
-fn read<T: DeserializeOwned>(path: Option<&Path>, merged: Value) -> Result<T, ConfigError> {
+fn read<T: DeserializeOwned>(path: Option<&Path>, merged: &Value) -> Result<T, ConfigError> {
     let mut track = Track::new();
     let strict = Strict(merged.clone());
     let deserializer = serde_path_to_error::Deserializer::new(strict, &mut track);
-    T::deserialize(deserializer).map_err(|error| field_error(path, &merged, &track.path(), &error))
+    T::deserialize(deserializer).map_err(|error| field_error(path, merged, &track.path(), &error))
 }
 
 fn field_error(

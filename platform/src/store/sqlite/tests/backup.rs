@@ -122,7 +122,7 @@ fn a_backup_that_is_not_what_it_says_is_refused_and_nothing_is_touched() {
         let refused = changed(from, to);
         assert!(refused.contains(expected), "{refused}");
     }
-    let mut broken = bytes.clone();
+    let mut broken = bytes;
     let last = broken.len() - 1;
     broken[last] ^= 1;
     fs::write(&copy, broken).unwrap();

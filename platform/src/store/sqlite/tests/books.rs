@@ -125,8 +125,9 @@ fn a_task_is_opened_once_and_closed_once() {
         resolved: Some(resolution("Ann")),
         ..first
     };
-    assert_eq!(tasks(folder.path(), Some(true)), [second.clone()]);
-    assert_eq!(tasks(folder.path(), Some(false)), [closed.clone()]);
+    let from_ref = std::slice::from_ref::<TaskRow>;
+    assert_eq!(tasks(folder.path(), Some(true)), from_ref(&second));
+    assert_eq!(tasks(folder.path(), Some(false)), from_ref(&closed));
     assert_eq!(tasks(folder.path(), None), [second, closed]);
 }
 

@@ -44,7 +44,10 @@ fn an_act_is_kept_chained_and_stands() {
     assert_eq!(holds.len(), 1);
     assert_eq!((holds[0].name.as_str(), holds[0].act), ("Ada", held.id));
     let reader = SqliteReader::open(folder.path()).unwrap();
-    assert_eq!(reader.acts(None, 1).unwrap().acts, [held.clone()]);
+    assert_eq!(
+        reader.acts(None, 1).unwrap().acts,
+        std::slice::from_ref(&held)
+    );
     assert!(reader.audit(at(9)).unwrap().chain_intact);
     // The same id is never kept twice, and nothing of the batch is.
     let other = act(2, hold());
