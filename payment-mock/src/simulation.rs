@@ -306,6 +306,13 @@ impl Server {
         self.machine.totals()
     }
 
+    /// Where the order's page sends the payer's browser once it has paid.
+    #[must_use]
+    pub fn return_url(&self, order: TransactionId) -> Option<String> {
+        let found = self.machine.ledger().order(order)?;
+        Some(found.create.return_url.clone())
+    }
+
     /// Whether a press of Pay would be taken, as far as deadlines have been handled.
     #[must_use]
     pub fn is_payable(&self, order: TransactionId) -> bool {

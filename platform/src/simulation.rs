@@ -77,7 +77,7 @@ impl Platform {
     /// When the sites contradict themselves.
     pub fn start(
         setup: Setup,
-        mut entropy: impl Entropy + Clone + std::fmt::Debug + Send + 'static,
+        mut entropy: impl Entropy + Clone + std::fmt::Debug + Send + Sync + 'static,
     ) -> Result<Self, SimulationError> {
         let store = MemoryStore::new(StoreEpoch::from_random(entropy.bytes()));
         let registry = Registry::build(&setup.sites).map_err(SimulationError::Sites)?;

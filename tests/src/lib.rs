@@ -14,8 +14,11 @@
 //! | [`verdict`] | what must be true of the books when everything has settled |
 //! | [`api`] | the platform's read API |
 //! | [`html`] | the forms of a page |
+//! | [`campaign`] | many simulated worlds |
+//! | [`world`] | the machines without their shells, simulated whole |
 
 pub mod api;
+pub mod campaign;
 pub mod faults;
 pub mod html;
 pub mod phone;
@@ -26,3 +29,4 @@ pub mod system;
 pub mod tool;
 pub mod verdict;
 pub mod visit;
+pub mod world;

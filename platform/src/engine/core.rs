@@ -44,11 +44,11 @@ impl<H: Hasher> std::fmt::Write for Fingerprint<'_, H> {
 }
 
 /// Where a core takes its randomness from. A fork draws what the original would have drawn.
-pub(crate) trait Source: Entropy + std::fmt::Debug + Send {
+pub(crate) trait Source: Entropy + std::fmt::Debug + Send + Sync {
     fn fork(&self) -> Box<dyn Source>;
 }
 
-impl<T: Entropy + Clone + std::fmt::Debug + Send + 'static> Source for T {
+impl<T: Entropy + Clone + std::fmt::Debug + Send + Sync + 'static> Source for T {
     fn fork(&self) -> Box<dyn Source> {
         Box::new(self.clone())
     }

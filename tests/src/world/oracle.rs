@@ -101,7 +101,10 @@ impl Oracle {
                 .iter()
                 .filter(|payment| payment.payee == order.payee)
                 .collect();
-            let kept = ours.iter().filter(|p| p.refunded < p.amount).count();
+            let kept = ours
+                .iter()
+                .filter(|p| p.refunded.minor() < p.amount.minor())
+                .count();
             let is_open = reviewed.contains(&order.order);
             let served = !story.ons.is_empty();
             let fault = match (served, kept) {
@@ -118,7 +121,12 @@ impl Oracle {
             }
             let is_kept = kept > 0 && !is_open;
             if story.told.contains(&Told::Refunded) && is_kept && !served {
-                self.breaks("D2", "told refunded, and nothing went back", order.order, now);
+                self.breaks(
+                    "D2",
+                    "told refunded, and nothing went back",
+                    order.order,
+                    now,
+                );
             }
         }
     }

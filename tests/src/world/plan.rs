@@ -48,27 +48,42 @@ pub enum Device {
 /// Something that is broken for a while, or for good and started anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    CutTerminal { terminal: usize },
+    CutTerminal {
+        terminal: usize,
+    },
     /// Between applying and committing: nothing was written.
     KillPlatform,
     /// Between committing and sending: everything was written.
     KillPlatformUnsent,
     KillServer,
     RestartBroker,
-    PartitionTerminal { terminal: usize, for_ms: u64 },
-    PartitionServer { for_ms: u64 },
+    PartitionTerminal {
+        terminal: usize,
+        for_ms: u64,
+    },
+    PartitionServer {
+        for_ms: u64,
+    },
     /// Wall clocks jump; ticks do not.
-    StepClock { by_ms: i64 },
-    FailSync { terminal: usize },
+    StepClock {
+        by_ms: i64,
+    },
+    FailSync {
+        terminal: usize,
+    },
 }
 
 /// When a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    At { ms: u64 },
+    At {
+        ms: u64,
+    },
     /// At the n-th commit of the platform, write of the terminal's journal, or answer of the
     /// payment server: between two instants that lie as close as can be.
-    Step { n: u64 },
+    Step {
+        n: u64,
+    },
 }
 
 /// Chances of a message, per mille.
