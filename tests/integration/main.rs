@@ -9,6 +9,7 @@
 mod audit;
 mod browser;
 mod metrics;
+mod operator;
 mod outcomes;
 mod programs;
 mod receipts;
