@@ -21,7 +21,7 @@ pub(super) struct Lane {
     /// Moves that are under way or whose word is.
     pub(super) motions: Vec<TransactionId>,
     /// Whose result may not be on the disk yet.
-    last_motion: Option<TransactionId>,
+    pub(super) last_motion: Option<TransactionId>,
     pub(super) is_write_due: bool,
     pub(super) writes: u64,
     /// Records that a power cut leaves of those that were not synced.

@@ -41,8 +41,8 @@ use trace::Trace;
 use wire::{Link, Wires};
 
 /// From the last trouble until everything must have settled: giving up takes 15 minutes, closing
-/// 15 more, and a refund that is retried half an hour.
-const SETTLE_MS: u64 = 75 * 60 * 1_000;
+/// 15 more, a refund that is retried half an hour, and the second look of the late watch an hour.
+const SETTLE_MS: u64 = 100 * 60 * 1_000;
 
 /// Pause between two looks whether everything has settled.
 const LOOK_MS: u64 = 30_000;
@@ -338,6 +338,7 @@ impl World {
         let is_settled = books.iter().all(|sale| {
             SETTLED.contains(&sale.state.as_str()) && (sale.suspense == 0 || sale.state == "review")
         });
+        let is_settled = is_settled && self.unsettled(&books).is_empty();
         let are_gone = self.lanes.iter().all(Lane::is_empty);
         let is_up = self.is_platform_up && self.is_server_up;
         if is_settled && are_gone && is_up {
@@ -348,20 +349,28 @@ impl World {
                 .filter(|sale| !SETTLED.contains(&sale.state.as_str()) || sale.suspense != 0)
                 .map(|sale| format!("{} {}", sale.transaction.short(), sale.state))
                 .collect();
-            self.oracle.note(format!("L: not settled: {open:?}"));
+            let unsettled = self.unsettled(&books);
+            self.oracle
+                .note(format!("L: not settled: {open:?}, {unsettled:?}"));
             self.is_over = true;
         } else {
             self.after(LOOK_MS, Happening::Look);
         }
     }
 
+    fn unsettled(&self, books: &[platform::simulation::Booked]) -> Vec<String> {
+        let in_review = books.iter().filter(|sale| sale.state == "review");
+        let reviewed: BTreeSet<_> = in_review.map(|sale| sale.transaction).collect();
+        self.oracle.unsettled(&self.server.totals(), &reviewed)
+    }
+
     fn end(mut self) -> Ending {
         let books = self.platform.books();
         let orders = self.server.totals();
         if self.oracle.broken().is_empty() {
-            let in_review = books.iter().filter(|sale| sale.state == "review");
-            let reviewed: BTreeSet<_> = in_review.map(|sale| sale.transaction).collect();
-            self.oracle.settle(&orders, &reviewed, self.tick);
+            for line in self.unsettled(&books) {
+                self.oracle.note(line);
+            }
             for line in self.platform.violations() {
                 self.oracle.note(line);
             }

@@ -86,49 +86,41 @@ impl Oracle {
         self.broken.push(line);
     }
 
-    /// When everything has settled: every payment served or returned, and told so. `reviewed` is
-    /// the work list of people.
-    pub fn settle(
-        &mut self,
+    /// What is not settled yet: every payment has to be served or returned, and nobody told
+    /// otherwise. `reviewed` is the work list of people.
+    #[must_use]
+    pub fn unsettled(
+        &self,
         orders: &[OrderTotals],
         reviewed: &BTreeSet<TransactionId>,
-        now: Tick,
-    ) {
-        for order in orders {
-            let story = self.stories.get(&order.order).cloned().unwrap_or_default();
-            let ours: Vec<_> = order
-                .payments
-                .iter()
-                .filter(|payment| payment.payee == order.payee)
-                .collect();
-            let kept = ours
-                .iter()
-                .filter(|p| p.refunded.minor() < p.amount.minor())
-                .count();
-            let is_open = reviewed.contains(&order.order);
-            let served = !story.ons.is_empty();
-            let fault = match (served, kept) {
-                _ if is_open => None,
-                (true, 1) | (false, 0) => None,
-                (true, 0) if order.amount.is_zero() || story.is_excused => None,
-                (false, 1) if story.is_excused => None,
-                (true, 0) => Some("served and not paid"),
-                (true, _) => Some("served once and paid more than once"),
-                (false, _) => Some("paid and not served"),
-            };
-            if let Some(fault) = fault {
-                self.breaks("I2", fault, order.order, now);
+    ) -> Vec<String> {
+        orders
+            .iter()
+            .filter(|order| !reviewed.contains(&order.order))
+            .filter_map(|order| self.fault_of(order))
+            .collect()
+    }
+
+    fn fault_of(&self, order: &OrderTotals) -> Option<String> {
+        let story = self.stories.get(&order.order).cloned().unwrap_or_default();
+        let ours = order.payments.iter().filter(|p| p.payee == order.payee);
+        let kept = ours
+            .filter(|p| p.refunded.minor() < p.amount.minor())
+            .count();
+        let served = !story.ons.is_empty();
+        let fault = match (served, kept) {
+            (true, 1) => None,
+            (false, 0) => None,
+            (true, 0) if order.amount.is_zero() || story.is_excused => None,
+            (false, 1) if story.is_excused => None,
+            (true, 0) => Some("I2: served and not paid"),
+            (true, _) => Some("I4: served once and paid more than once"),
+            (false, _) if story.told.contains(&Told::Refunded) => {
+                Some("D2: told refunded, and nothing went back")
             }
-            let is_kept = kept > 0 && !is_open;
-            if story.told.contains(&Told::Refunded) && is_kept && !served {
-                self.breaks(
-                    "D2",
-                    "told refunded, and nothing went back",
-                    order.order,
-                    now,
-                );
-            }
-        }
+            (false, _) => Some("I2: paid and not served"),
+        };
+        fault.map(|fault| format!("{fault}: {}", order.order.short()))
     }
 
     #[must_use]

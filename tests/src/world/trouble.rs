@@ -61,6 +61,13 @@ impl World {
         own.is_write_due = false;
         let unsynced = own.terminal.unsynced_count() as u64;
         own.kept_unsynced = usize::try_from(own.dice.between(0, unsynced)).unwrap_or(0);
+        if unsynced > 0
+            && let Some(transaction) = own.last_motion
+        {
+            // Its result may be among what is lost.
+            self.oracle.excuse(transaction);
+        }
+        let own = &mut self.lanes[lane];
         // Nobody can know whether a device that was told to move did.
         for transaction in std::mem::take(&mut own.motions) {
             self.oracle.excuse(transaction);

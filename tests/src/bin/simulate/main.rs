@@ -10,6 +10,7 @@ use process::clock::Clock;
 use tests::campaign::{self, Goal, Summary};
 use tests::world::build::RuleBook;
 use tests::world::plan::Plan;
+use tests::world::planted;
 use tests::world::trace::Trace;
 
 const EXAMPLES: &str = "\
@@ -40,6 +41,9 @@ struct Arguments {
     resume: Option<PathBuf>,
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Takes one rule after the other away, each until a world notices or so many were run.
+    #[arg(long, value_name = "SEEDS")]
+    hunt: Option<u64>,
 }
 
 fn main() -> ExitCode {
@@ -53,10 +57,41 @@ fn main() -> ExitCode {
 
 /// Whether no rule was broken.
 fn start(arguments: &Arguments) -> anyhow::Result<bool> {
-    match arguments.seed {
-        Some(seed) => one(seed),
-        None => many(arguments),
+    match (arguments.seed, arguments.hunt) {
+        (Some(seed), _) => one(seed),
+        (None, Some(seeds)) => hunt(seeds, arguments.threads),
+        (None, None) => many(arguments),
     }
+}
+
+/// Says for each rule how many worlds it took to notice that it was gone.
+fn hunt(seeds: u64, threads: usize) -> anyhow::Result<bool> {
+    let clock = Clock::system();
+    let (mut found, mut all) = (0, 0);
+    for (name, rules) in planted::all() {
+        let began = clock.now().tick;
+        let goal = Goal {
+            first_seed: 1,
+            seeds,
+            payments: u64::MAX,
+            threads,
+        };
+        let summary = campaign::run(goal, rules)?;
+        let millis = clock.now().tick.since(began).as_millis();
+        all += 1;
+        match summary.broken {
+            Some(broken) => {
+                found += 1;
+                println!(
+                    "{name}: seed {} after {millis} ms: {:?}",
+                    broken.seed, broken.broken
+                );
+            }
+            None => println!("{name}: unnoticed in {seeds} worlds, {millis} ms"),
+        }
+    }
+    println!("{found} of {all} noticed");
+    Ok(true)
 }
 
 fn one(seed: u64) -> anyhow::Result<bool> {

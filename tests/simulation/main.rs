@@ -1,0 +1,3 @@
+//! Thousands of worlds in the normal run. More of them: `cargo run --release --bin simulate`.
+
+mod worlds;
