@@ -241,18 +241,32 @@ async fn operator_takes_a_store_back_and_it_learns_from_its_terminals_first() {
         .until("/api/v1/epoch", |epoch| epoch["self_mending"] == true)
         .await;
     assert_ne!(after["store_epoch"], before["store_epoch"]);
-    // It asked the journal instead of returning what was earned.
-    let path = "/api/v1/transactions?state=done";
+    // The payment is found again, and asked about at the terminal instead of returned. The journal
+    // may have forgotten what the later store had settled: then it ends with a person, once the
+    // permit is dead.
+    let is_kept = |sale: &Value| {
+        let states = ["commanded", "linkage_unknown", "done", "review"];
+        states.iter().any(|state| sale["state"] == *state)
+    };
     let told = shop
-        .until(path, |page| {
-            page["transactions"].as_array().unwrap().len() == 2
+        .until("/api/v1/transactions", |page| {
+            page["transactions"].as_array().unwrap().iter().all(is_kept)
         })
         .await;
-    assert_eq!(told["next"], Value::Null);
+    assert_eq!(told["transactions"].as_array().unwrap().len(), 2, "{told}");
     let audit = shop.books();
     let refunded: i64 = audit.transactions.iter().map(|sale| sale.refunded).sum();
     assert_eq!(refunded, 0, "{audit:?}");
     assert_eq!(shop.visit().await, "done");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_exports_what_was_washed() {
+    let shop = Shop::open().await;
+    for _ in 0..3 {
+        assert_eq!(shop.visit().await, "done");
+    }
     export(&shop, shop.folder.path()).await;
     shop.close().await;
 }

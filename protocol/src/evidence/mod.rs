@@ -3,9 +3,9 @@
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | [`keys`] | keys as their owners publish them |
-//! | [`file`](mod@file) | a receipt as a file |
-//! | [`check`](mod@check) | what a receipt proves, or what does not fit |
+//! | `keys` | keys as their owners publish them |
+//! | `file` | a receipt as a file |
+//! | `check` | what a receipt proves, or what does not fit |
 
 mod check;
 mod file;
