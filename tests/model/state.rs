@@ -1,0 +1,155 @@
+//! One instant of the modelled world.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use edge_agent::simulation::{Phone as Page, Terminal};
+use payment_mock::simulation::Server;
+use platform::simulation::Platform;
+use protocol::id::{DeviceId, TransactionId};
+use protocol::time::{Now, Tick, Utc};
+use protocol::topic::Topic;
+use tests::world::dice::Dice;
+
+use crate::cell::Cell;
+
+/// Most messages under way. What is sent beyond is lost, as a broker may lose anything.
+pub(crate) const LETTERS_MAX: usize = 6;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum To {
+    Platform,
+    Server,
+    Terminal,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Letter {
+    pub(crate) to: To,
+    pub(crate) topic: Topic,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// What may still go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Budget {
+    pub(crate) crashes: u8,
+    pub(crate) losses: u8,
+    pub(crate) duplicates: u8,
+    pub(crate) presses: u8,
+    /// Journals lost, restored from a copy, or damaged.
+    pub(crate) journals: u8,
+    /// Wall clocks stepped by a day.
+    pub(crate) clock_steps: u8,
+    /// Sessions that may be begun.
+    pub(crate) sessions: u8,
+    /// Deadlines that may pass.
+    pub(crate) timers: u16,
+}
+
+impl Budget {
+    /// For what goes well.
+    pub(crate) const PLENTY: Self = Self {
+        crashes: 0,
+        losses: 0,
+        duplicates: 0,
+        presses: 9,
+        journals: 0,
+        clock_steps: 0,
+        sessions: 9,
+        timers: 99,
+    };
+
+    /// Nothing goes wrong, and so many deadlines pass.
+    pub(crate) const fn calm(timers: u16) -> Self {
+        Self {
+            crashes: 0,
+            losses: 0,
+            duplicates: 0,
+            presses: 1,
+            journals: 0,
+            clock_steps: 0,
+            sessions: 1,
+            timers,
+        }
+    }
+}
+
+/// The one payer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Payer {
+    pub(crate) page: Option<Page>,
+    pub(crate) transaction: Option<TransactionId>,
+    pub(crate) can_pay: bool,
+    pub(crate) has_paid: bool,
+}
+
+/// A device that was told to move.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Motion {
+    pub(crate) transaction: TransactionId,
+    pub(crate) devices: Vec<DeviceId>,
+    pub(crate) not_after: Tick,
+    /// Whether it has moved, and only its word is missing.
+    pub(crate) has_moved: bool,
+}
+
+/// What was seen from outside.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Seen {
+    pub(crate) ons: Vec<TransactionId>,
+    /// Nobody can know whether its device moved.
+    pub(crate) excused: Vec<TransactionId>,
+    pub(crate) broken: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct State {
+    pub(crate) tick: Tick,
+    pub(crate) step_ms: i64,
+    pub(crate) terminal: Cell<Terminal>,
+    pub(crate) terminal_dice: Dice,
+    pub(crate) platform: Cell<Platform>,
+    pub(crate) server: Cell<Server>,
+    pub(crate) server_dice: Dice,
+    /// Sorted, so that equal sets are equal.
+    pub(crate) letters: Vec<Arc<Letter>>,
+    pub(crate) payer: Payer,
+    pub(crate) motion: Option<Motion>,
+    pub(crate) budget: Budget,
+    pub(crate) seen: Seen,
+}
+
+impl State {
+    pub(crate) fn now(&self) -> Now {
+        let millis = i64::try_from(self.tick.as_millis()).unwrap_or(i64::MAX);
+        Now {
+            utc: Utc::from_millis(millis + self.step_ms).unwrap_or(Utc::EPOCH),
+            tick: self.tick,
+        }
+    }
+
+    pub(crate) fn send(&mut self, to: To, topic: Topic, payload: Vec<u8>) {
+        let letter = Letter { to, topic, payload };
+        // A resend of what is under way anyway is one of the orders that duplicates cover.
+        let is_there = self.letters.iter().any(|known| **known == letter);
+        if !is_there && self.letters.len() < LETTERS_MAX {
+            self.letters.push(Arc::new(letter));
+            self.letters.sort();
+        }
+    }
+
+    pub(crate) fn put_terminal(&mut self, terminal: Terminal) {
+        self.terminal = Cell::new(terminal, |terminal, hasher| terminal.hash(hasher));
+    }
+
+    pub(crate) fn put_platform(&mut self, platform: Platform) {
+        self.platform = Cell::new(platform, |platform, hasher| platform.fingerprint(hasher));
+    }
+
+    pub(crate) fn put_server(&mut self, server: Server) {
+        self.server = Cell::new(server, |server, hasher| {
+            format!("{:?}{:?}", server.totals(), server.poll_timeout()).hash(hasher);
+        });
+    }
+}
