@@ -18,6 +18,9 @@ pub struct Limits {
     pub notice_interval: Duration,
     /// Wait for the devices' word after switching; their own deadlines are far below it.
     pub actuating_timeout: Duration,
+    /// How long before the end of that wait the last write may leave: what it moves has moved, or
+    /// never will, when the silence is told to the platform.
+    pub write_lead: Duration,
     /// Pause between two looks at the devices while nothing moves.
     pub probe_interval: Duration,
     /// Oldest look at the devices on which money is asked for: two missed looks.
@@ -41,6 +44,7 @@ impl Default for Limits {
             nonce_grace: Duration::from_secs(60),
             notice_interval: Duration::from_secs(3),
             actuating_timeout: Duration::from_secs(60),
+            write_lead: Duration::from_secs(5),
             probe_interval: Duration::from_secs(5),
             probe_age_max: Duration::from_secs(15),
             resend_first: Duration::from_secs(1),

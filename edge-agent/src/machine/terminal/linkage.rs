@@ -23,6 +23,8 @@ pub(super) struct Action {
     pub(super) devices: Vec<DeviceId>,
     /// A result is due then, whatever it is.
     pub(super) until: Tick,
+    /// No device is written to later.
+    last_write_at: Tick,
 }
 
 /// What a result is about.
@@ -84,8 +86,9 @@ impl Terminal {
             let running = (transaction, now.tick + on_max);
             self.running.insert(device.clone(), running);
         }
-        // Nothing begins once the result was given up: it would move after a refund.
-        let not_after = action.request.dies_at().min(action.until);
+        // Nothing begins so late that it moves after the result was given up: the money may be
+        // back by then.
+        let not_after = action.request.dies_at().min(action.last_write_at);
         self.outputs.push_back(Output::Switch {
             transaction,
             devices: action.devices,
@@ -236,10 +239,14 @@ impl Terminal {
         if self.holds(Rule::IntentRefusesLater) {
             self.requests.remove(&transaction);
         }
+        let limits = &self.setup.limits;
+        let until = now.tick + limits.actuating_timeout;
+        let last_write_at = now.tick + limits.actuating_timeout.saturating_sub(limits.write_lead);
         let action = Action {
             request,
             devices: permit.devices.clone(),
-            until: now.tick + self.setup.limits.actuating_timeout,
+            until,
+            last_write_at,
         };
         self.actions.insert(transaction, action);
         self.note(Event::PermitAccepted { transaction });

@@ -108,6 +108,16 @@ fn refused(reason: RefusalReason) -> Vec<String> {
 }
 
 #[test]
+fn no_write_leaves_so_late_that_it_moves_after_the_silence_was_told() {
+    let mut world = World::ready();
+    let sale = world.paying();
+    world.permit(&permit(&sale.request));
+    let limits = Limits::default();
+    let silence_at = world.now.tick + limits.actuating_timeout;
+    assert_eq!(world.deadlines[0] + limits.write_lead, silence_at);
+}
+
+#[test]
 fn each_refusal_has_its_name_and_the_device_stays() {
     for (what, change, reason) in ROWS {
         let mut world = World::ready();
