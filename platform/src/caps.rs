@@ -123,7 +123,6 @@ impl Caps {
     }
 
     /// What was counted before a restart: nobody knows when, so for a full window from now.
-    #[allow(dead_code, reason = "the store is to keep what was counted")]
     pub(crate) fn restore(&mut self, counted: Counted, now: Tick) {
         self.count(counted, now);
     }

@@ -44,6 +44,7 @@ pub struct Setup {
     pub gateways: Vec<config::Gateway>,
     pub timeouts: Timeouts,
     pub uncertain: UncertainPolicy,
+    pub caps: CapLimits,
     /// [`Sound`](crate::rules::Sound), or it with something taken away.
     pub rules: &'static dyn Rules,
 }
@@ -96,7 +97,7 @@ impl Platform {
             store_epoch: store.epoch(),
             serial: store.starts(),
             status_url: None,
-            caps: CapLimits::default(),
+            caps: setup.caps,
         };
         let entropy: Box<dyn Source> = Box::new(entropy);
         Ok(Self {
@@ -171,8 +172,27 @@ impl Platform {
 
     /// The process is killed and starts again on its store.
     pub fn crash(&mut self, now: Now) {
-        self.is_touched = true;
         self.store.reopen();
+        self.start_again(now);
+    }
+
+    /// The process is stopped, and starts again on a backup of its store, in a new epoch. What was
+    /// committed since the backup is gone.
+    pub fn restore(&mut self, backup: &Self, epoch: [u8; 16], now: Now) {
+        let epoch = StoreEpoch::from_random(epoch);
+        self.store = backup.store.restored(epoch, &self.store);
+        self.core.ground.store_epoch = epoch;
+        self.start_again(now);
+    }
+
+    /// Both processes write one store: this one meets what the other has written, with its own
+    /// memory of before.
+    pub fn share_store(&mut self, other: &Self) {
+        self.store = other.store.clone();
+    }
+
+    fn start_again(&mut self, now: Now) {
+        self.is_touched = true;
         self.core.restart(self.store.starts());
         let open: Vec<TransactionId> = self
             .store
@@ -185,6 +205,7 @@ impl Platform {
         for row in self.store.content().terminals.values() {
             self.core.adopt_terminal(row);
         }
+        self.adopt_standing(now);
         self.load(&open, now);
         self.core.handle_loaded(now);
     }
@@ -249,6 +270,19 @@ impl Platform {
         }
         content.outbox_keys().for_each(|key| key.hash(hasher));
         self.core.fingerprint(hasher);
+    }
+
+    /// What stands whatever is sold. The memory can always be read.
+    fn adopt_standing(&mut self, now: Now) {
+        self.core
+            .adopt_holds(self.store.holds().unwrap_or_default());
+        let revoked = self.store.revoked_keys().unwrap_or_default();
+        self.core.adopt_revoked(&revoked);
+        let capped = self.store.capped().unwrap_or_default();
+        self.core.adopt_capped(capped, now.tick);
+        if let Ok(epoch) = self.store.epoch_row() {
+            self.core.adopt_epoch(&epoch, now);
+        }
     }
 
     fn load(&mut self, wanted: &[TransactionId], now: Now) {

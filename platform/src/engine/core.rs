@@ -20,7 +20,7 @@ use super::reading::Reading;
 use super::reconcile::Reconciliations;
 use super::speak::{self, Parcel, SpeakError, Speaker};
 use crate::act::HoldScope;
-use crate::caps::{CapLimits, Caps};
+use crate::caps::{CapLimits, Caps, Counted};
 use crate::ledger::check_balanced;
 use crate::metrics;
 use crate::registry::Registry;
@@ -140,6 +140,7 @@ impl Core {
         self.acks = Acks::default();
         self.receipts.clear();
         self.holds.clear();
+        self.caps = Caps::new(self.ground.caps.clone());
         self.taken.clear();
         self.group = Group::default();
         self.books.clear();
@@ -211,6 +212,13 @@ impl Core {
         self.holds.extend(rows.into_iter().map(|row| row.scope));
     }
 
+    /// What the store knows of refunds that went out by themselves lately.
+    pub(crate) fn adopt_capped(&mut self, rows: Vec<Counted>, now: Tick) {
+        for counted in rows {
+            self.caps.restore(counted, now);
+        }
+    }
+
     pub(crate) fn has(&self, transaction: TransactionId) -> bool {
         self.sales.contains_key(&transaction)
     }
@@ -270,6 +278,7 @@ impl Core {
     /// What is to be committed now, and then to be sent.
     pub(crate) fn take_group(&mut self, now: Now) -> Group {
         let mut group = std::mem::take(&mut self.group);
+        group.caps = self.caps.take_notes();
         for transaction in &self.touched {
             let Some(kept) = self.sales.get_mut(transaction) else {
                 continue;
@@ -285,8 +294,6 @@ impl Core {
     /// The group is on the disk: what only waits need not stay in memory.
     pub(crate) fn handle_committed(&mut self) {
         self.taken.clear();
-        // Nothing keeps them over a restart yet: the window then begins empty.
-        drop(self.caps.take_notes());
         for transaction in std::mem::take(&mut self.touched) {
             let is_parked = |kept: &Kept| kept.sale.is_parked();
             if self.sales.get(&transaction).is_some_and(is_parked)

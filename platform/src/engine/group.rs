@@ -8,6 +8,7 @@ use protocol::time::Utc;
 
 use super::speak::Parcel;
 use crate::act::ActRow;
+use crate::caps::CapNote;
 use crate::ledger::Posting;
 use crate::sale::{Sale, Word};
 use crate::store::books::BookNote;
@@ -23,6 +24,7 @@ pub(crate) struct Group {
     pub(crate) notes: Vec<TerminalNote>,
     pub(crate) identities: Vec<IdentityRow>,
     pub(crate) books: Vec<BookNote>,
+    pub(crate) caps: Vec<CapNote>,
     pub(crate) parcels: Vec<Parcel>,
 }
 
@@ -34,6 +36,7 @@ impl Group {
             changes: &self.changes,
             notes: &self.notes,
             books: &self.books,
+            caps: &self.caps,
         }
     }
 
@@ -44,6 +47,7 @@ impl Group {
             || !self.notes.is_empty()
             || !self.identities.is_empty()
             || !self.books.is_empty()
+            || !self.caps.is_empty()
     }
 }
 

@@ -337,6 +337,7 @@ impl Engine {
         }
         self.core.adopt_holds(opened.holds);
         self.core.adopt_revoked(&opened.revoked);
+        self.core.adopt_capped(opened.capped, now.tick);
         // Before any sale, so that none of them mends itself too early.
         self.core.adopt_epoch(&opened.epoch, now);
         for (row, outbox) in opened.sales {

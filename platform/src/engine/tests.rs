@@ -1,5 +1,6 @@
 //! The core against a real store, round by round: believe, apply, commit, and only then send.
 
+mod capped;
 mod hand;
 mod reading;
 mod reconcile;
@@ -33,10 +34,10 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
-        Self::open(tempfile::tempdir().unwrap())
+        Self::open(tempfile::tempdir().unwrap(), CapLimits::default())
     }
 
-    fn open(folder: TempDir) -> Self {
+    fn open(folder: TempDir, caps: CapLimits) -> Self {
         let platform: PlatformId = "main".parse().unwrap();
         let mut seed = 0_u8;
         let mut entropy = move || {
@@ -60,11 +61,12 @@ impl Desk {
             store_epoch: store.epoch(),
             serial: store.starts(),
             status_url: Some("https://pay.example/r/".to_owned()),
-            caps: CapLimits::default(),
+            caps,
         };
         let epoch = store.epoch_row().unwrap();
         let holds = store.holds().unwrap();
         let revoked = store.revoked_keys().unwrap();
+        let capped = store.capped().unwrap();
         let mut desk = Self {
             core: Core::new(ground, Box::new(SystemEntropy::new())),
             store,
@@ -76,6 +78,7 @@ impl Desk {
         };
         desk.core.adopt_holds(holds);
         desk.core.adopt_revoked(&revoked);
+        desk.core.adopt_capped(capped, desk.now.tick);
         desk.core.adopt_epoch(&epoch, desk.now);
         for row in desk.store.open_sales(None, 100).unwrap() {
             let outbox = desk.store.outbox(Some(row.transaction)).unwrap();
@@ -86,9 +89,14 @@ impl Desk {
 
     /// The process is killed and starts again.
     fn killed(self) -> Self {
-        let Self { store, folder, .. } = self;
+        let Self {
+            core,
+            store,
+            folder,
+            ..
+        } = self;
         drop(store);
-        Self::open(folder)
+        Self::open(folder, core.ground.caps)
     }
 
     /// One message in, and what is sent after the commit.

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::group::Group;
 use super::hand::Known;
 use super::reconcile::BookRows;
+use crate::caps::Counted;
 use crate::metrics;
 use crate::reconciliation::{STEP_MAX, Want};
 use crate::store::books::OrderBook;
@@ -75,6 +76,7 @@ pub(crate) struct Opened {
     pub(crate) terminals: Vec<TerminalRow>,
     pub(crate) holds: Vec<HoldRow>,
     pub(crate) revoked: Vec<KeyId>,
+    pub(crate) capped: Vec<Counted>,
     pub(crate) epoch: EpochRow,
 }
 
@@ -286,6 +288,7 @@ fn open<S: Store>(store: &S, names: &[TerminalName]) -> Result<Opened, StoreErro
         terminals,
         holds: store.holds()?,
         revoked: store.revoked_keys()?,
+        capped: store.capped()?,
         epoch: store.epoch_row()?,
     })
 }

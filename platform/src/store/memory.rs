@@ -17,6 +17,7 @@ use super::{
     TerminalNote, TerminalRow,
 };
 use crate::act::{ActRow, Deed, HoldScope};
+use crate::caps::{CapNote, Counted};
 use crate::ledger::Posting;
 
 /// What a commit wrote.
@@ -24,6 +25,8 @@ use crate::ledger::Posting;
 pub(crate) struct MemoryStore {
     content: Arc<Content>,
     epoch: StoreEpoch,
+    /// Its earlier incarnations.
+    earlier: Vec<StoreEpoch>,
     starts: u64,
 }
 
@@ -46,6 +49,9 @@ pub(crate) struct Content {
     revoked: BTreeSet<KeyId>,
     noted: BTreeMap<TerminalName, Known>,
     accepted: BTreeSet<StoreEpoch>,
+    capped: BTreeMap<RefundId, Counted>,
+    /// Restored, and not every journal was read.
+    is_unread: bool,
 }
 
 impl MemoryStore {
@@ -53,7 +59,23 @@ impl MemoryStore {
         Self {
             content: Arc::default(),
             epoch,
+            earlier: Vec::new(),
             starts: 1,
+        }
+    }
+
+    /// This state of the store, taken back as a backup in place of `current`.
+    pub(crate) fn restored(&self, epoch: StoreEpoch, current: &Self) -> Self {
+        let mut content = Content::clone(&self.content);
+        content.noted.clear();
+        content.is_unread = true;
+        let mut earlier = self.earlier.clone();
+        earlier.push(self.epoch);
+        Self {
+            content: Arc::new(content),
+            epoch,
+            earlier,
+            starts: current.starts.saturating_add(1),
         }
     }
 
@@ -236,10 +258,22 @@ impl Content {
                 }
             }
             Deed::Refund { .. }
+            | Deed::Resolve { .. }
             | Deed::Open { .. }
             | Deed::OpenAt { .. }
             | Deed::ResolveTask { .. }
             | Deed::Reconcile => {}
+        }
+    }
+
+    fn note_cap(&mut self, note: &CapNote) {
+        match note {
+            CapNote::Counted(counted) => {
+                self.capped.insert(counted.refund, counted.clone());
+            }
+            CapNote::Passed(refund) => {
+                self.capped.remove(refund);
+            }
         }
     }
 
@@ -279,8 +313,7 @@ impl Content {
             TerminalNote::JournalRead { terminal, .. } => {
                 self.noted.insert(terminal.clone(), Known::Read);
             }
-            // A store in memory is never restored.
-            TerminalNote::AllJournalsRead { .. } => {}
+            TerminalNote::AllJournalsRead { .. } => self.is_unread = false,
             TerminalNote::Receipt { terminal, digest } => {
                 self.terminal_row(terminal).last_receipt = Some(*digest);
             }
@@ -303,6 +336,7 @@ impl Store for MemoryStore {
             .for_each(|change| content.write(change));
         batch.notes.iter().for_each(|note| content.note(note));
         batch.books.iter().for_each(|note| content.note_books(note));
+        batch.caps.iter().for_each(|note| content.note_cap(note));
         Ok(())
     }
 
@@ -404,12 +438,16 @@ impl Store for MemoryStore {
         Ok(self.content.revoked.iter().cloned().collect())
     }
 
+    fn capped(&self) -> Result<Vec<Counted>, StoreError> {
+        Ok(self.content.capped.values().cloned().collect())
+    }
+
     fn epoch_row(&self) -> Result<EpochRow, StoreError> {
-        let accepted = self.content.accepted.iter().copied();
+        let known = self.earlier.iter().chain(&self.content.accepted);
         Ok(EpochRow {
             store_epoch: self.epoch,
-            is_restored: false,
-            epochs: std::iter::once(self.epoch).chain(accepted).collect(),
+            is_restored: self.content.is_unread,
+            epochs: std::iter::once(&self.epoch).chain(known).copied().collect(),
             heard: self.content.terminals.keys().cloned().collect(),
             noted: self.content.noted.clone(),
         })

@@ -26,6 +26,7 @@ use serde::Serialize;
 use self::books::{BookNote, LineRow, OrderBook, Unlisted};
 use self::reader::{EpochRow, HoldRow};
 use crate::act::ActRow;
+use crate::caps::{CapNote, Counted};
 use crate::ledger::Posting;
 
 /// Why the store did not do what it was asked.
@@ -66,6 +67,7 @@ pub(crate) struct Batch<'a> {
     pub(crate) changes: &'a [Change],
     pub(crate) notes: &'a [TerminalNote],
     pub(crate) books: &'a [BookNote],
+    pub(crate) caps: &'a [CapNote],
 }
 
 /// All effects of one step of one sale: written together or not at all.
@@ -273,6 +275,9 @@ pub(crate) trait Store: Send + 'static {
     fn holds(&self) -> Result<Vec<HoldRow>, StoreError>;
 
     fn revoked_keys(&self) -> Result<Vec<KeyId>, StoreError>;
+
+    /// Refunds that were let out by themselves and count against a cap, in the order of their ids.
+    fn capped(&self) -> Result<Vec<Counted>, StoreError>;
 
     fn epoch_row(&self) -> Result<EpochRow, StoreError>;
 

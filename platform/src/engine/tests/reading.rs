@@ -20,7 +20,7 @@ impl Desk {
         let platform = "main".parse().unwrap();
         let means: (&mut dyn protocol::id::Entropy, _) = (&mut || [99; 16], now.utc);
         restore(folder.path(), &target, &platform, means).unwrap();
-        Self::open(folder)
+        Self::open(folder, CapLimits::default())
     }
 
     fn greeted(&mut self, epoch: Option<u8>) -> Vec<Parcel> {

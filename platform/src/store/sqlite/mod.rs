@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod bookings;
 mod books;
+mod capped;
 mod chain;
 mod change;
 mod checker;

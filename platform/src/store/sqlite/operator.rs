@@ -123,6 +123,7 @@ fn write_effect(connection: &Connection, act: &ActRow) -> rusqlite::Result<()> {
         Deed::Vouch { terminal } => epoch::vouch(connection, terminal, act.id),
         // What follows stands in the rows of the sale.
         Deed::Refund { .. }
+        | Deed::Resolve { .. }
         | Deed::Open { .. }
         | Deed::OpenAt { .. }
         | Deed::ResolveTask { .. }

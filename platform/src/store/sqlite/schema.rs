@@ -3,12 +3,14 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use super::capped;
 use super::link::LINKS;
 use super::operator;
 use super::second::SECOND;
 
 /// Statements that lead from each version to the next; the first one starts from an empty file.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, LINKS, operator::MIGRATION];
+pub(super) const MIGRATIONS: &[&str] =
+    &[FIRST, SECOND, LINKS, operator::MIGRATION, capped::MIGRATION];
 
 /// Why a database can't be used with these migrations.
 #[derive(Debug, thiserror::Error)]

@@ -14,10 +14,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::chain::{self, Head};
 use super::{
-    Identity, books, change, epoch, failed, file, identify, note, open_error, open_writer,
+    Identity, books, capped, change, epoch, failed, file, identify, note, open_error, open_writer,
     operator, read,
 };
 use crate::act::ActRow;
+use crate::caps::Counted;
 use crate::store::books::{LineRow, OrderBook, Unlisted};
 use crate::store::reader::{EpochRow, HoldRow};
 use crate::store::{Batch, IdentityRow, OutboxRow, SaleRow, Store, StoreError, TerminalRow};
@@ -115,6 +116,9 @@ impl Store for SqliteStore {
         for note in batch.books {
             books::write(&transaction, note).map_err(&wrap)?;
         }
+        for note in batch.caps {
+            capped::write(&transaction, note).map_err(&wrap)?;
+        }
         if head != self.head {
             chain::put_head(&transaction, head).map_err(&wrap)?;
         }
@@ -192,6 +196,10 @@ impl Store for SqliteStore {
 
     fn revoked_keys(&self) -> Result<Vec<KeyId>, StoreError> {
         operator::revoked_keys(&self.connection).map_err(failed("list revoked keys"))
+    }
+
+    fn capped(&self) -> Result<Vec<Counted>, StoreError> {
+        capped::all(&self.connection).map_err(failed("list capped refunds"))
     }
 
     fn epoch_row(&self) -> Result<EpochRow, StoreError> {
