@@ -14,7 +14,7 @@ use serde_json::Value;
 
 pub(crate) use scope::HoldScope;
 
-use crate::sale::OperatorRefusal;
+use crate::sale::{OperatorRefusal, Resolution};
 use crate::store::books::TaskId;
 
 /// Longest name of a person: it stands in permits, in events and in lists.
@@ -60,6 +60,11 @@ pub(crate) enum Deed {
     Release { scope: HoldScope },
     /// Everything that is left of its payments goes back.
     Refund { transaction: TransactionId },
+    /// What waits for a person is decided.
+    Resolve {
+        transaction: TransactionId,
+        resolution: Resolution,
+    },
     /// One ON for the open request of the transaction, whoever paid (R12).
     Open { transaction: TransactionId },
     /// The same for whoever stands at the terminal.
@@ -80,6 +85,7 @@ impl Deed {
             Self::Hold { .. } => "hold",
             Self::Release { .. } => "release",
             Self::Refund { .. } => "refund",
+            Self::Resolve { .. } => "resolve",
             Self::Open { .. } | Self::OpenAt { .. } => "open",
             Self::RevokeKey { .. } => "revoke_key",
             Self::ResolveTask { .. } => "resolve_task",
@@ -91,7 +97,9 @@ impl Deed {
     /// The transaction that it is about.
     pub(crate) const fn transaction(&self) -> Option<TransactionId> {
         match self {
-            Self::Refund { transaction } | Self::Open { transaction } => Some(*transaction),
+            Self::Refund { transaction }
+            | Self::Resolve { transaction, .. }
+            | Self::Open { transaction } => Some(*transaction),
             Self::Hold { .. }
             | Self::Release { .. }
             | Self::OpenAt { .. }

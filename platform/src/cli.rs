@@ -10,11 +10,10 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use platform::config::Overrides;
-use protocol::id::{Pseudonym, TransactionId};
+use protocol::id::Pseudonym;
 use protocol::signed::KeyId;
-use protocol::topic::TerminalName;
 
-use examples::{BACKUP, EXAMPLES, EXPORT, HAND, HOLD, KEYS};
+use examples::{BACKUP, EXAMPLES, EXPORT, KEYS};
 pub(crate) use once::once;
 
 /// Prices, asks the payment server, decides, and alone lets a terminal's device be switched on.
@@ -97,50 +96,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Takes no new orders at a terminal, a site or a payment server; open ones drain. It stays
-    /// over restarts, until `release`. The platform must run.
-    #[command(after_help = HOLD)]
-    Hold {
-        /// `SITE/TERMINAL`, `SITE`, `gateway/NAME`, or `*` for all.
-        scope: String,
-        #[command(flatten)]
-        person: act::Person,
-    },
-    /// Gives back whatever is left of a transaction's payments. The platform must run.
-    #[command(after_help = HAND)]
-    Refund {
-        /// 32 hexadecimal digits.
-        transaction: TransactionId,
-        #[command(flatten)]
-        person: act::Person,
-    },
-    /// Switches ON by hand, once, for a payer whose bill is out and whose request still lives. The
-    /// order is closed; what was or is still paid for it is never a second ON. Nobody there? Let
-    /// the payer begin at the terminal first. The platform must run.
-    #[command(after_help = HAND)]
-    Open {
-        /// `SITE/TERMINAL`: whoever stands there; or the 32 digits of a transaction.
-        target: String,
-        #[command(flatten)]
-        person: act::Person,
-    },
-    /// Answers for the journal of a terminal that is gone, or has worked for a newer store: it
-    /// counts as read. Find out first what it did. The platform must run.
-    #[command(after_help = BACKUP)]
-    Vouch {
-        /// `SITE/TERMINAL`.
-        terminal: TerminalName,
-        #[command(flatten)]
-        person: act::Person,
-    },
-    /// Ends a hold of exactly this scope. The platform must run.
-    #[command(after_help = HOLD)]
-    Release {
-        /// As `hold` was told.
-        scope: String,
-        #[command(flatten)]
-        person: act::Person,
-    },
+    #[command(flatten)]
+    ByHand(act::ByHand),
     /// The key that signs permits, quotes and receipts.
     Keys {
         #[command(subcommand)]

@@ -79,7 +79,52 @@ async fn money_for_another_payee_waits_for_a_person_on_both_grounds() {
         .map(|task| task["kind"].as_str().unwrap())
         .collect();
     assert_eq!(kinds, ["review", "payee_differs"]);
+    let ids = [0, 1].map(|index| tasks["tasks"][index]["id"].as_str().unwrap().to_owned());
+    decide(&system, &ids).await;
     system.stop().await.unwrap();
+}
+
+/// A person ends the review of a sale, and then the task beside it.
+async fn decide(system: &System, [sale, task]: &[String; 2]) {
+    let platform = system.platform().unwrap();
+    let (address, token) = (platform.api, platform.token.as_str());
+    let get = async |path: &str| api::fetch(address, token, path).await.unwrap();
+    let post = async |path: &str, body| api::post(address, token, path, &body).await.unwrap();
+    let act = |number: u8| {
+        let id = format!("{number:032x}");
+        serde_json::json!({"id": id, "name": "Ada", "reason": "the bank returned it"})
+    };
+    let path = format!("/api/v1/transactions/{sale}/resolve");
+    let (status, refused) = post(&path, act(1)).await;
+    assert_eq!(status, 400, "{refused}");
+    let mut decision = act(1);
+    decision["resolution"] = serde_json::json!("returned_outside");
+    let (status, done) = post(&path, decision.clone()).await;
+    assert_eq!(
+        (status, done["again"].as_bool()),
+        (200, Some(false)),
+        "{done}"
+    );
+    let (status, done) = post(&path, decision.clone()).await;
+    assert_eq!(
+        (status, done["again"].as_bool()),
+        (200, Some(true)),
+        "{done}"
+    );
+    decision["id"] = act(2)["id"].clone();
+    let (status, refused) = post(&path, decision).await;
+    assert_eq!(status, 409, "{refused}");
+    let found = get(&format!("/api/v1/transactions/{sale}")).await;
+    assert_eq!(found["state"], "expired", "{found}");
+    let path = format!("/api/v1/tasks/{task}/resolve");
+    assert_eq!(post(&path, act(3)).await.0, 200);
+    assert_eq!(post(&path, act(4)).await.0, 200);
+    let open = get("/api/v1/tasks?open=true").await;
+    assert_eq!(open["tasks"], serde_json::json!([]));
+    let (status, _) = post("/api/v1/reconcile", act(5)).await;
+    assert_eq!(status, 200);
+    let audit = platform::audit::read(system.platform_data()).unwrap();
+    assert!(audit.is_clean(), "{:?}", audit.violations);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::transactions::{before, limit};
 use super::{Api, Refusal, bad_request, body, not_found};
 use crate::act::{Act, ActRefusal, Deed, Done, HoldScope, PersonName, Reason};
+use crate::sale;
 use crate::store::books::{Resolution, TaskId};
 use crate::store::reader::{ActPage, HoldRow};
 
@@ -74,6 +75,16 @@ pub(super) async fn release(State(api): State<Api>, body: Body) -> Result<Json<D
     api.act(asked.into_act(Deed::Release { scope })).await
 }
 
+/// How a sale under review ends.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Decided {
+    id: ActId,
+    name: PersonName,
+    reason: Reason,
+    resolution: sale::Resolution,
+}
+
 /// Who and why, where the path says what.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,6 +113,31 @@ pub(super) async fn refund(
     let transaction = parsed(&id)?;
     let asked: Plain = body::read(body)?;
     api.act(asked.into_act(Deed::Refund { transaction })).await
+}
+
+pub(super) async fn resolve(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Json<Done>, Refusal> {
+    let transaction = parsed(&id)?;
+    let Decided {
+        id,
+        name,
+        reason,
+        resolution,
+    } = body::read(body)?;
+    let deed = Deed::Resolve {
+        transaction,
+        resolution,
+    };
+    let act = Act {
+        id,
+        name,
+        reason,
+        deed,
+    };
+    api.act(act).await
 }
 
 pub(super) async fn open(

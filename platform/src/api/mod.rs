@@ -15,6 +15,7 @@
 //! | `POST /api/v1/terminals/{site}/{terminal}/open` | the same for the payer who stands there |
 //! | `GET /api/v1/epoch` | the store epoch, and which journals it still waits for |
 //! | `POST /api/v1/terminals/{site}/{terminal}/vouch` | counts a journal as read, and its epoch as known |
+//! | `POST /api/v1/transactions/{id}/resolve` | ends a review; `resolution` is `refund`, `keep_as_earned`, `write_off_as_loss` or `returned_outside` |
 //! | `POST /api/v1/tasks/{id}/resolve` | closes a task; `reason` says how it was seen to |
 //! | `POST /api/v1/reconcile` | compares every payment server's statement now |
 //! | `POST /api/v1/keys/{id}/revoke` | believes nothing more under that key |
@@ -92,6 +93,7 @@ impl Api {
             .route("/holds", get(acts::holds).post(acts::hold))
             .route("/holds/release", post(acts::release))
             .route("/transactions/{transaction}/refund", post(acts::refund))
+            .route("/transactions/{transaction}/resolve", post(acts::resolve))
             .route("/transactions/{transaction}/open", post(acts::open))
             .route("/terminals/{site}/{terminal}/open", post(acts::open_at))
             .route("/terminals/{site}/{terminal}/vouch", post(acts::vouch))

@@ -50,6 +50,24 @@ Both are done once: the same --id again does nothing more. What people did:
 
 Exit codes: 0 done, 1 refused, 69 no platform runs.";
 
+pub(super) const RESOLVE: &str = "\
+Examples:
+  paylatch-platform resolve 9c3a1e5b7f48260d9c3a1e5b7f48260d --name 'Ada King' --reason 'bank confirms'
+  paylatch-platform resolve 0d9c3a1e5b7f48260d9c3a1e5b7f4826 --as earned \\
+      --name 'Ada King' --reason 'the camera shows the gate open'
+  paylatch-platform reconcile --name 'Ada King' --reason 'end of month'
+
+What waits, with its id and what was found:
+  curl -H \"Authorization: Bearer $(cat data/api-token)\" 'http://127.0.0.1:7080/api/v1/tasks?open=true'
+
+--as says what became of the money of a sale under review:
+  refund    give it back, or try so again
+  earned    the payer was served: it is the merchant's
+  loss      the payer was served, and the money is gone
+  returned  the payer was not served, and has it back without us
+
+Exit codes: 0 done, 1 refused, 69 no platform runs.";
+
 pub(super) const KEYS: &str = "\
 Examples:
   paylatch-platform keys revoke 6tQv2pJz0nC8bqXw3kLmRrY1uVhTf5sGdEaKiOoPxZs \\

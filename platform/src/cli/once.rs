@@ -3,11 +3,9 @@
 use platform::Settings;
 use platform::config::Export;
 use process::exit::{Code, Failure};
-use protocol::id::TransactionId;
-use protocol::topic::TerminalName;
 use serde_json::json;
 
-use super::act::act;
+use super::act::{act, by_hand};
 use super::{Arguments, Command, KeysCommand, evidence};
 
 /// Does what the command line asks, and gives what it prints.
@@ -37,40 +35,8 @@ pub(crate) async fn once(arguments: &Arguments, settings: &Settings) -> anyhow::
             out: out.as_deref(),
         }),
         Command::Restore { folder } => settings.restore(folder),
-        Command::Hold { scope, person } => {
-            act(settings, person, "/holds", json!({ "scope": scope })).await
-        }
-        Command::Release { scope, person } => {
-            act(
-                settings,
-                person,
-                "/holds/release",
-                json!({ "scope": scope }),
-            )
-            .await
-        }
-        Command::Refund {
-            transaction,
-            person,
-        } => {
-            let path = format!("/transactions/{transaction}/refund");
-            act(settings, person, &path, json!({})).await
-        }
-        Command::Open { target, person } => {
-            let path = if target.contains('/') {
-                let terminal: TerminalName = target.parse().map_err(usage)?;
-                format!("/terminals/{terminal}/open")
-            } else {
-                let transaction: TransactionId = target.parse().map_err(usage)?;
-                format!("/transactions/{transaction}/open")
-            };
-            act(settings, person, &path, json!({})).await
-        }
-        Command::Vouch { terminal, person } => {
-            let path = format!("/terminals/{terminal}/vouch");
-            act(settings, person, &path, json!({})).await
-        }
         Command::Keys { command } => keys(command, settings).await,
+        Command::ByHand(deed) => by_hand(deed, settings).await,
     }
 }
 
@@ -109,8 +75,4 @@ async fn keys(command: &KeysCommand, settings: &Settings) -> anyhow::Result<Stri
             act(settings, person, &path, json!({})).await
         }
     }
-}
-
-fn usage(error: impl std::fmt::Display) -> Failure {
-    Failure::new(Code::Usage, error.to_string())
 }

@@ -118,6 +118,15 @@ impl Core {
                     sale.handle_operator_refund(&hand, turn)
                 })?
             }
+            Deed::Resolve {
+                transaction,
+                resolution,
+            } => {
+                let (hand, resolution) = (hand(&act), *resolution);
+                self.move_sale(*transaction, now, |sale, turn| {
+                    sale.handle_operator_resolve(resolution, &hand, turn)
+                })?
+            }
             Deed::Open { transaction } => self.open(*transaction, &hand(&act), now)?,
             Deed::OpenAt { terminal } => {
                 let transaction = self.offered_at(terminal)?;
