@@ -134,6 +134,42 @@ async fn a_device_that_does_not_move_costs_the_payer_nothing() {
     system.stop().await.unwrap();
 }
 
+/// Goes through one paid visit with a device that takes its ON as `fault` says; gives what the page
+/// showed and how the books ended.
+async fn pay_at(fault: Fault) -> (String, Verdict) {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let plan = Plan::new(folder.path()).with_fault(fault);
+    let system = System::start(plan).await.unwrap();
+    let mut visit = Visit::new(&system.terminal(0).unwrap().page, &clock);
+    let end = visit.run(Press::Pay, SETTLE_TIMEOUT).await.unwrap();
+    let expected = (Outcome::Paid, fault);
+    let verdict = Verdict::reach_with(&system, expected, SETTLE_TIMEOUT, &clock)
+        .await
+        .unwrap();
+    system.stop().await.unwrap();
+    (end.state(), verdict)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_is_stuck_costs_the_payer_nothing() {
+    let (page, verdict) = pay_at(Fault::Stuck).await;
+    assert_eq!(page, "failed");
+    let money = (verdict.on_count, verdict.received, verdict.refunded);
+    assert_eq!(money, (0, 1_200, 1_200));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_of_which_nobody_knows_leaves_the_money_to_a_person() {
+    let (page, verdict) = pay_at(Fault::Slow).await;
+    assert_eq!(page, "failed");
+    let money = (verdict.on_count, verdict.received, verdict.suspense);
+    assert_eq!(
+        (verdict.state.as_str(), money),
+        ("review", (1, 1_200, 1_200))
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_terminal_serves_one_visit_after_another() {
     let folder = tempfile::tempdir().unwrap();

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use edge_agent::linkage::config::Fault;
 use payment_mock::{OrderTotals, Outcome};
 use platform::audit::{Audit, AuditedTransaction};
 use process::clock::Clock;
@@ -44,15 +45,28 @@ impl Verdict {
         timeout: Duration,
         clock: &Clock,
     ) -> anyhow::Result<Self> {
+        Self::reach_with(system, (outcome, Fault::None), timeout, clock).await
+    }
+
+    /// [`Verdict::reach`] with a device that takes its ON as `fault` says.
+    ///
+    /// # Errors
+    /// What was found instead.
+    pub async fn reach_with(
+        system: &System,
+        (outcome, fault): (Outcome, Fault),
+        timeout: Duration,
+        clock: &Clock,
+    ) -> anyhow::Result<Self> {
         let deadline = clock.now().tick + timeout;
         loop {
             let found = Self::of(system).await;
             let fits = found
                 .as_ref()
-                .is_ok_and(|verdict| verdict.check(outcome).is_ok());
+                .is_ok_and(|verdict| verdict.check_with(outcome, fault).is_ok());
             if fits || clock.now().tick >= deadline {
                 let verdict = found?;
-                verdict.check(outcome)?;
+                verdict.check_with(outcome, fault)?;
                 return Ok(verdict);
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
@@ -79,6 +93,34 @@ impl Verdict {
             ledgers_equal: order.is_none_or(|order| equal(sale, order)),
             violations: violations(&audit),
         })
+    }
+
+    /// Whether this is how a visit has to end whose device takes its ON as `fault` says.
+    ///
+    /// # Errors
+    /// The first thing that is not as it has to be.
+    pub fn check_with(&self, outcome: Outcome, fault: Fault) -> anyhow::Result<()> {
+        match fault {
+            Fault::None => self.check(outcome),
+            Fault::Slow => self.check_uncertain(),
+            // Paid and not served: the books of money that came too late.
+            Fault::Refuse | Fault::Gone | Fault::Stuck | Fault::Lying => self.check(Outcome::Late),
+        }
+    }
+
+    /// The device has moved and nobody was told: a person decides, and nothing moves by itself.
+    fn check_uncertain(&self) -> anyhow::Result<()> {
+        let found = (self.state.as_str(), self.on_count, self.refunded);
+        ensure!(found == ("review", 1, 0), "not one ON in review: {self:?}");
+        ensure!(
+            self.suspense == self.received && self.received > 0,
+            "not the whole payment in suspense: {self:?}"
+        );
+        ensure!(
+            self.ledgers_equal && self.violations.is_empty(),
+            "broken invariants: {self:?}"
+        );
+        Ok(())
     }
 
     /// Whether this is how a visit with `outcome` has to end.

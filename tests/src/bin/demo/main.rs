@@ -6,7 +6,8 @@ mod timeline;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use edge_agent::linkage::config::Fault;
 use payment_mock::Outcome;
 use tests::system::{Pace, Plan};
 
@@ -19,10 +20,11 @@ struct Arguments {
     /// only if money and device ended as they must.
     #[arg(long)]
     once: bool,
-    /// How the payment server treats the order: paid, declined, never, late, twice, under, over,
-    /// wrong-payee, wrong-currency, no-answer, slow-answer.
-    #[arg(long, default_value = "paid", value_name = "OUTCOME")]
+    #[arg(long, default_value = "paid", value_name = "OUTCOME", help = outcomes())]
     outcome: Outcome,
+    /// With --once: how the device takes its ON.
+    #[arg(long, default_value = "moves", requires = "once")]
+    device: Device,
     /// With --once: print the result as one line of JSON instead.
     #[arg(long, requires = "once")]
     json: bool,
@@ -35,10 +37,45 @@ struct Arguments {
     verbose: bool,
 }
 
+/// What becomes of a permit at the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Device {
+    Moves,
+    /// It refuses the write: the money goes back.
+    Refuses,
+    /// It takes the write and its read-back says that nothing moved: the money goes back.
+    Fails,
+    /// It moves and does not answer: nobody can say, so a person decides.
+    Uncertain,
+}
+
+impl Device {
+    const fn fault(self) -> Fault {
+        match self {
+            Self::Moves => Fault::None,
+            Self::Refuses => Fault::Refuse,
+            Self::Fails => Fault::Stuck,
+            Self::Uncertain => Fault::Slow,
+        }
+    }
+}
+
 const EXAMPLES: &str = "Examples:
-  demo                        look at the pages in a browser
-  demo --once                 one whole payment, with the milliseconds between the steps
-  demo --once --outcome late  what happens to money that comes too late";
+  demo                            look at the pages in a browser
+  demo --once                     one whole payment, with the milliseconds between the steps
+  demo --once --outcome late      what happens to money that comes too late
+  demo --once --device uncertain  what happens when nobody knows whether the device moved";
+
+fn outcomes() -> String {
+    let names: Vec<_> = Outcome::ALL
+        .iter()
+        .map(|outcome| outcome.as_str())
+        .collect();
+    format!(
+        "How the payment server treats the order: {}",
+        names.join(", ")
+    )
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -61,7 +98,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         .tempdir()?;
     let mut plan = Plan::new(folder.path())
         .with_terminals(2)
-        .with_outcome(arguments.outcome);
+        .with_outcome(arguments.outcome)
+        .with_fault(arguments.device.fault());
     plan.port_base = arguments.port_base;
     if arguments.once {
         once::run(plan, arguments.json).await

@@ -26,11 +26,11 @@ struct Result<'a> {
 }
 
 pub(crate) async fn run(plan: Plan, json: bool) -> anyhow::Result<()> {
-    let (clock, outcome) = (Clock::system(), plan.outcome);
+    let (clock, outcome, fault) = (Clock::system(), plan.outcome, plan.fault);
     let system = System::start(plan).await?;
     let mut visit = Visit::new(&system.terminal(0)?.page, &clock);
     let page = visit.run(Press::Pay, END_TIMEOUT).await?;
-    let verdict = Verdict::reach(&system, outcome, END_TIMEOUT, &clock).await;
+    let verdict = Verdict::reach_with(&system, (outcome, fault), END_TIMEOUT, &clock).await;
     if !json {
         Timeline::read(&system, visit.marks()).await?.print();
     }
