@@ -10,6 +10,8 @@ pub(crate) fn see_on(state: &mut State, motion: &Motion) {
     let order = orders.iter().find(|order| order.order == transaction);
     if state.seen.ons.contains(&transaction) {
         state.seen.broken = Some("I4: a second ON of a transaction");
+    } else if let Some(rule) = state.tap.switched_on(transaction, state.tick) {
+        state.seen.broken = Some(rule);
     } else if !order.is_some_and(has_exact) {
         state.seen.broken = Some("I3: an ON without an exact payment that is still there");
     }
@@ -22,8 +24,8 @@ fn has_exact(order: &OrderTotals) -> bool {
     })
 }
 
-/// What must hold in every state.
-pub(crate) fn judge(state: &mut State) {
+/// What must hold in every state. `may_lose`: the policy takes a loss where nobody knows.
+pub(crate) fn judge(state: &mut State, may_lose: bool) {
     if state.seen.broken.is_some() {
         return;
     }
@@ -39,7 +41,7 @@ pub(crate) fn judge(state: &mut State) {
             .payments
             .iter()
             .any(|payment| payment.refunded.is_zero());
-        if is_served && is_returned && !keeps_one && !is_excused {
+        if is_served && is_returned && !keeps_one && !is_excused && !may_lose {
             state.seen.broken = Some("I2: served, and the money went back");
         }
     }

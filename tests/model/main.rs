@@ -10,8 +10,13 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod acts;
 mod cell;
+mod forge;
 mod judge;
+mod people;
+mod removed;
+mod start;
 mod state;
 mod world;
 mod worlds;

@@ -3,15 +3,17 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
-use edge_agent::simulation::{Phone as Page, Terminal};
+use edge_agent::simulation::{Disk, Phone as Page, Terminal};
 use payment_mock::simulation::Server;
 use platform::simulation::Platform;
 use protocol::id::{DeviceId, TransactionId};
 use protocol::time::{Now, Tick, Utc};
 use protocol::topic::Topic;
 use tests::world::dice::Dice;
+use tests::world::tap::Tap;
 
 use crate::cell::Cell;
+use crate::forge::Overheard;
 
 /// Most messages under way. What is sent beyond is lost, as a broker may lose anything.
 pub(crate) const LETTERS_MAX: usize = 6;
@@ -37,8 +39,17 @@ pub(crate) struct Budget {
     pub(crate) losses: u8,
     pub(crate) duplicates: u8,
     pub(crate) presses: u8,
-    /// Journals lost, restored from a copy, or damaged.
+    /// Journals that are lost.
     pub(crate) journals: u8,
+    /// Copies of the journal that are put back.
+    pub(crate) copies: u8,
+    /// Backups of the store that are put back.
+    pub(crate) restores: u8,
+    /// Processes of the platform that are paused and replaced, and what they do afterwards.
+    pub(crate) pauses: u8,
+    pub(crate) resumptions: u8,
+    /// Messages of somebody without a key.
+    pub(crate) forgeries: u8,
     /// Wall clocks stepped by a day.
     pub(crate) clock_steps: u8,
     /// Sessions that may be begun.
@@ -55,6 +66,11 @@ impl Budget {
         duplicates: 0,
         presses: 9,
         journals: 0,
+        copies: 0,
+        restores: 0,
+        pauses: 0,
+        resumptions: 0,
+        forgeries: 0,
         clock_steps: 0,
         sessions: 9,
         timers: 99,
@@ -63,20 +79,16 @@ impl Budget {
     /// Nothing goes wrong, and so many deadlines pass.
     pub(crate) const fn calm(timers: u16) -> Self {
         Self {
-            crashes: 0,
-            losses: 0,
-            duplicates: 0,
             presses: 1,
-            journals: 0,
-            clock_steps: 0,
             sessions: 1,
             timers,
+            ..Self::PLENTY
         }
     }
 }
 
 /// The one payer.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Payer {
     pub(crate) page: Option<Page>,
     pub(crate) transaction: Option<TransactionId>,
@@ -110,6 +122,12 @@ pub(crate) struct State {
     pub(crate) terminal: Cell<Terminal>,
     pub(crate) terminal_dice: Dice,
     pub(crate) platform: Cell<Platform>,
+    /// An earlier process of the platform, paused.
+    pub(crate) replica: Option<Cell<Platform>>,
+    /// The platform when the world began.
+    pub(crate) backup: Option<Cell<Platform>>,
+    /// The terminal's journal when the world began.
+    pub(crate) copy: Option<Disk>,
     pub(crate) server: Cell<Server>,
     pub(crate) server_dice: Dice,
     /// Sorted, so that equal sets are equal.
@@ -118,6 +136,8 @@ pub(crate) struct State {
     pub(crate) motion: Option<Motion>,
     pub(crate) budget: Budget,
     pub(crate) seen: Seen,
+    pub(crate) tap: Tap,
+    pub(crate) overheard: Option<Overheard>,
 }
 
 impl State {
@@ -144,7 +164,11 @@ impl State {
     }
 
     pub(crate) fn put_platform(&mut self, platform: Platform) {
-        self.platform = Cell::new(platform, |platform, hasher| platform.fingerprint(hasher));
+        self.platform = cell_of(platform);
+    }
+
+    pub(crate) fn put_replica(&mut self, replica: Platform) {
+        self.replica = Some(cell_of(replica));
     }
 
     pub(crate) fn put_server(&mut self, server: Server) {
@@ -152,4 +176,8 @@ impl State {
             format!("{:?}{:?}", server.totals(), server.poll_timeout()).hash(hasher);
         });
     }
+}
+
+fn cell_of(platform: Platform) -> Cell<Platform> {
+    Cell::new(platform, |platform, hasher| platform.fingerprint(hasher))
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use edge_agent::simulation as edge;
 use payment_mock::simulation as mock;
-use platform::config::{Capabilities, Gateway, Timeouts, UncertainPolicy};
+use platform::config::{CapLimits, Capabilities, Gateway, Timeouts, UncertainPolicy};
 use platform::simulation as hub;
 use platform::site::{Described, Item, Site, Terminal};
 use protocol::id::{DeviceId, ItemId};
 use protocol::message::{EntryPolicy, IdentityPolicy, Merchant, Payee, Place, Text};
-use protocol::signed::{Keyring, SigningKey};
+use protocol::signed::{Keyring, PublicKey, SigningKey};
 use protocol::time::Now;
 
 use super::dice::Dice;
@@ -34,26 +34,63 @@ impl RuleBook {
     };
 }
 
+/// What the machines wait for.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    pub timeouts: Timeouts,
+    pub limits: edge::Limits,
+}
+
+impl Pace {
+    /// As shipped. Devices are always there, so looking at them hourly loses nothing but events.
+    #[must_use]
+    pub fn shipped() -> Self {
+        let hours = Duration::from_secs(3_600);
+        Self {
+            timeouts: Timeouts::default(),
+            limits: edge::Limits {
+                probe_interval: hours,
+                probe_age_max: 3 * hours,
+                health_interval: hours,
+                ..edge::Limits::default()
+            },
+        }
+    }
+}
+
+/// Of the platform.
+#[must_use]
+pub fn platform_key() -> PublicKey {
+    SigningKey::from_seed(PLATFORM_SEED).public()
+}
+
+/// Of the payment server.
+#[must_use]
+pub fn server_key() -> PublicKey {
+    SigningKey::from_seed(SERVER_SEED).public()
+}
+
 pub fn item() -> anyhow::Result<ItemId> {
     Ok("wash-40".parse()?)
 }
 
-pub fn hub(plan: &Plan, rules: RuleBook) -> anyhow::Result<hub::Platform> {
+pub fn hub(plan: &Plan, rules: RuleBook, pace: &Pace) -> anyhow::Result<hub::Platform> {
     let setup = hub::Setup {
         platform: "main".parse()?,
         key: SigningKey::from_seed(PLATFORM_SEED),
         sites: vec![Described::from(site(plan)?)],
         gateways: vec![Gateway {
             id: "mock".parse()?,
-            keyring: Keyring::of(SigningKey::from_seed(SERVER_SEED).public()),
+            keyring: Keyring::of(server_key()),
             capabilities: Capabilities::default(),
         }],
-        timeouts: Timeouts::default(),
+        timeouts: pace.timeouts.clone(),
         uncertain: if plan.refund_as_loss {
             UncertainPolicy::RefundAsLoss
         } else {
             UncertainPolicy::Review
         },
+        caps: CapLimits::default(),
         rules: rules.platform,
     };
     Ok(hub::Platform::start(setup, Dice::new(plan.seed, 1))?)
@@ -61,8 +98,9 @@ pub fn hub(plan: &Plan, rules: RuleBook) -> anyhow::Result<hub::Platform> {
 
 pub fn server(plan: &Plan, now: Now) -> anyhow::Result<mock::Server> {
     let mut setup = mock::Setup::new("mock".parse()?, SERVER_SEED);
-    let key = SigningKey::from_seed(PLATFORM_SEED).public();
-    setup.platforms.insert("main".parse()?, Keyring::of(key));
+    setup
+        .platforms
+        .insert("main".parse()?, Keyring::of(platform_key()));
     setup.payees = vec!["north-laundry".parse()?];
     setup.outcome = plan.outcomes.first().copied().unwrap_or_default();
     Ok(mock::Server::new(setup, now))
@@ -71,24 +109,18 @@ pub fn server(plan: &Plan, now: Now) -> anyhow::Result<mock::Server> {
 pub fn terminal(
     index: usize,
     rules: RuleBook,
+    pace: &Pace,
     now: Now,
     entropy: &mut Dice,
 ) -> anyhow::Result<edge::Terminal> {
-    let hours = Duration::from_secs(3_600);
     let setup = edge::Setup {
         name: format!("north/{}", name(index)).parse()?,
         platform: "main".parse()?,
-        platform_keys: Keyring::of(SigningKey::from_seed(PLATFORM_SEED).public()),
+        platform_keys: Keyring::of(platform_key()),
         key_seed: seed_of(index),
         page_url: format!("http://{}", name(index)),
         devices: BTreeMap::from([(device()?, Duration::from_secs(60))]),
-        // Devices are always there, so looking at them hourly loses nothing but events.
-        limits: edge::Limits {
-            probe_interval: hours,
-            probe_age_max: 3 * hours,
-            health_interval: hours,
-            ..edge::Limits::default()
-        },
+        limits: pace.limits.clone(),
         journal_capacity: 512 * 1024,
         stepwise: true,
         rules: rules.terminal,

@@ -72,6 +72,7 @@ impl World {
         while let Some(output) = self.lanes[lane].terminal.poll_output() {
             match output {
                 Output::Publish { topic, payload } => {
+                    self.tap.terminal_says(&topic, &payload, self.tick);
                     self.publish(Party::Terminal(lane), topic, payload);
                 }
                 Output::Switch {
@@ -198,6 +199,8 @@ impl World {
         let orders = self.server.totals();
         let order = orders.iter().find(|order| order.order == transaction);
         self.oracle.switched_on(transaction, order, self.tick);
+        let broken = self.tap.switched_on(transaction, self.tick);
+        self.note(broken);
         self.seen("ON");
     }
 

@@ -12,6 +12,7 @@
 //! | `trouble` | crashes, cuts, partitions, stepped clocks |
 //! | [`planted`] | defects, one per rule |
 //! | [`oracle`] | what must be true, seen from outside |
+//! | [`tap`] | what must be true of the messages on the wires |
 //! | [`trace`] | what happened, line by line or as a digest |
 
 pub mod build;
@@ -21,6 +22,7 @@ pub mod oracle;
 mod payer;
 pub mod plan;
 pub mod planted;
+pub mod tap;
 pub mod trace;
 mod trouble;
 mod wire;
@@ -32,11 +34,12 @@ use payment_mock::simulation::Server;
 use platform::simulation::Platform;
 use protocol::time::{Now, Tick, Utc};
 
-use build::RuleBook;
+use build::{Pace, RuleBook};
 use dice::Dice;
 use lane::Lane;
 use oracle::Oracle;
 use plan::{Fault, Plan};
+use tap::Tap;
 use trace::Trace;
 use wire::{Link, Wires};
 
@@ -123,6 +126,7 @@ pub struct World {
     wires: Wires,
     dice: Dice,
     oracle: Oracle,
+    tap: Tap,
     trace: Trace,
     sometimes: BTreeMap<&'static str, u64>,
     steps: u64,
@@ -140,14 +144,15 @@ impl World {
             utc: Utc::EPOCH,
             tick,
         };
+        let pace = Pace::shipped();
         let mut lanes = Vec::new();
         for index in 0..plan.terminals {
             let mut dice = Dice::new(plan.seed, 100 + index as u64);
-            let terminal = build::terminal(index, rules, now, &mut dice)?;
+            let terminal = build::terminal(index, rules, &pace, now, &mut dice)?;
             lanes.push(Lane::new(terminal, dice, &plan, index));
         }
         let mut world = Self {
-            platform: build::hub(&plan, rules)?,
+            platform: build::hub(&plan, rules, &pace)?,
             server: build::server(&plan, now)?,
             server_dice: Dice::new(plan.seed, 2),
             dice: Dice::new(plan.seed, 3),
@@ -165,6 +170,7 @@ impl World {
             lanes,
             links: BTreeMap::new(),
             oracle: Oracle::default(),
+            tap: Tap::default(),
             trace,
             sometimes: BTreeMap::new(),
             steps: 0,
@@ -328,7 +334,17 @@ impl World {
         }
         self.is_commit_due = false;
         for (topic, payload) in self.platform.commit(self.now()) {
+            let (server, tick) = (&self.server, self.tick);
+            let broken = self.tap.platform_says(&topic, &payload, server, tick);
+            self.note(broken);
             self.publish(Party::Platform, topic, payload);
+        }
+    }
+
+    fn note(&mut self, broken: Option<&'static str>) {
+        if let Some(rule) = broken {
+            let at = self.tick.as_millis();
+            self.oracle.note(format!("{rule}: at {at} ms"));
         }
     }
 
@@ -364,6 +380,19 @@ impl World {
         self.oracle.unsettled(&self.server.totals(), &reviewed)
     }
 
+    /// Sales that ended as nothing has given them a reason to.
+    fn needless(&self, books: &[platform::simulation::Booked]) -> Vec<String> {
+        let fault = |sale: &platform::simulation::Booked| match sale.state.as_str() {
+            "review" if self.plan.is_calm() => Some("L: a person is asked, and nothing went wrong"),
+            "expired" if self.server.is_payable(sale.transaction) => {
+                Some("R5: expired, and it can be paid")
+            }
+            _ => None,
+        };
+        let line = |sale| Some(format!("{}: {}", fault(sale)?, sale.transaction.short()));
+        books.iter().filter_map(line).collect()
+    }
+
     fn end(mut self) -> Ending {
         let books = self.platform.books();
         let orders = self.server.totals();
@@ -372,6 +401,9 @@ impl World {
                 self.oracle.note(line);
             }
             for line in self.platform.violations() {
+                self.oracle.note(line);
+            }
+            for line in self.needless(&books) {
                 self.oracle.note(line);
             }
         }

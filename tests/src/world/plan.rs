@@ -136,6 +136,25 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Whether nothing goes wrong but people.
+    #[must_use]
+    pub fn is_calm(&self) -> bool {
+        let Weather {
+            drop,
+            duplicate,
+            late,
+            ..
+        } = self.weather;
+        self.faults.is_empty()
+            && drop + duplicate + late + self.device_trouble == 0
+            && self
+                .outcomes
+                .iter()
+                .all(|it| *it == payment_mock::Outcome::Paid)
+    }
+}
+
 fn payers(dice: &mut Dice) -> Vec<Payer> {
     let count = dice.between(1, 4);
     let mut arrives_ms = dice.between(0, 5_000);

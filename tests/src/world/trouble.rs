@@ -102,6 +102,7 @@ impl World {
         match party {
             Party::Platform => {
                 self.platform.crash(now);
+                self.tap.platform_restarts();
                 self.is_platform_up = true;
                 self.commit_soon();
             }
@@ -114,6 +115,8 @@ impl World {
                 own.terminal
                     .power_cut(own.kept_unsynced, now, &mut own.dice);
                 own.is_up = true;
+                let name = own.terminal.name().clone();
+                self.tap.terminal_restarts(&name);
                 self.drain_lane(lane);
             }
         }

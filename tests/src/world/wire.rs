@@ -9,6 +9,7 @@ use protocol::signed::Jws;
 use protocol::topic::{Gateway, Topic};
 
 use super::plan::Fault;
+use super::tap::claims;
 use super::{Happening, Party, World};
 
 /// One message to one receiver.
@@ -98,6 +99,7 @@ impl World {
         match parcel.to {
             Party::Platform => {
                 let (topic, payload) = (&parcel.topic, &parcel.payload);
+                self.tap.platform_hears(topic, payload, self.tick);
                 self.platform.handle_delivery(topic, payload, false, now);
                 self.commit_soon();
             }
@@ -214,10 +216,7 @@ fn created_order(
     jws: &Jws<GatewayRequest>,
     orders: &[payment_mock::OrderTotals],
 ) -> Option<protocol::id::TransactionId> {
-    let body = jws.as_str().split('.').nth(1)?;
-    let bytes = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, body);
-    let request: GatewayRequest = serde_json::from_slice(&bytes.ok()?).ok()?;
-    let Operation::Create(create) = request.operation else {
+    let Operation::Create(create) = claims(jws)?.operation else {
         return None;
     };
     let is_there = orders.iter().any(|order| order.order == create.order);
