@@ -86,6 +86,8 @@ pub(crate) struct Core {
     timers: BTreeSet<(Tick, TransactionId)>,
     wakes: BTreeMap<TransactionId, Tick>,
     touched: BTreeSet<TransactionId>,
+    /// Not everything that is open is here yet.
+    is_loading: bool,
     acks: Acks,
     pub(super) calls: Calls,
     /// The newest receipt of each terminal: the next one names it.
@@ -117,6 +119,7 @@ impl Core {
             timers: BTreeSet::new(),
             wakes: BTreeMap::new(),
             touched: BTreeSet::new(),
+            is_loading: false,
             acks: Acks::default(),
             calls: Calls::default(),
             receipts: BTreeMap::new(),
@@ -130,13 +133,15 @@ impl Core {
         }
     }
 
-    /// Forgets what only the store may know for sure, to be loaded again.
+    /// Forgets what only the store may know for sure, to be loaded again, until
+    /// [`Core::handle_loaded`].
     pub(crate) fn forget(&mut self) {
         self.sales.clear();
         self.by_terminal.clear();
         self.timers.clear();
         self.wakes.clear();
         self.touched.clear();
+        self.is_loading = true;
         self.acks = Acks::default();
         self.receipts.clear();
         self.holds.clear();
@@ -328,6 +333,7 @@ impl Core {
 
     /// Everything that was open is loaded: what waited for a sale that is shut by now waits no more.
     pub(crate) fn handle_loaded(&mut self, now: Now) {
+        self.is_loading = false;
         let sales: Vec<TransactionId> = self.sales.keys().copied().collect();
         for transaction in sales {
             self.unblock(transaction, now);
@@ -346,8 +352,11 @@ impl Core {
         sales.any(|kept| kept.sale.is_payable())
     }
 
-    /// Lets the sale that waits at this sale's terminal go on, once no order can be paid there.
+    /// Lets the sale that waits at this sale's terminal go on, once no order can be paid there (R4).
     fn unblock(&mut self, transaction: TransactionId, now: Now) {
+        if self.is_loading {
+            return;
+        }
         let Some(kept) = self.sales.get(&transaction) else {
             return;
         };

@@ -4,6 +4,7 @@ mod capped;
 mod hand;
 mod reading;
 mod reconcile;
+mod restart;
 
 use std::time::Duration;
 
@@ -76,6 +77,7 @@ impl Desk {
             },
             folder,
         };
+        desk.core.forget();
         desk.core.adopt_holds(holds);
         desk.core.adopt_revoked(&revoked);
         desk.core.adopt_capped(capped, desk.now.tick);
@@ -84,6 +86,7 @@ impl Desk {
             let outbox = desk.store.outbox(Some(row.transaction)).unwrap();
             desk.core.adopt(&row, outbox, desk.now);
         }
+        desk.core.handle_loaded(desk.now);
         desk
     }
 
