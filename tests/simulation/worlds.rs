@@ -5,7 +5,7 @@ use tests::world::build::RuleBook;
 use tests::world::trace::Trace;
 
 /// Payments of the normal run. `PAYLATCH_SIMULATED_PAYMENTS` asks for others.
-const PAYMENTS: u64 = 20_000;
+const PAYMENTS: u64 = 5_000;
 
 /// What a run of this size has to have met, or it has met nothing.
 const MET: [&str; 16] = [

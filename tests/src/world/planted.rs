@@ -92,7 +92,77 @@ pub const HUB: &[Hub] = &[
     Hub::OperatorOpensOnce,
 ];
 
-/// Every rule alone, with the name of its defect.
+/// Rules that are doubled at another place, taken away together with their second line.
+const DOUBLED: &[(&str, &[Hub], &[Edge])] = &[
+    (
+        "a dead permit acts",
+        &[],
+        &[
+            Edge::AliveAtPermit,
+            Edge::AliveAfterSync,
+            Edge::DeadlineGoesAlong,
+        ],
+    ),
+    (
+        "a permit late in its life",
+        &[Hub::PermitNeedsLife],
+        &[
+            Edge::AliveAtPermit,
+            Edge::AliveAfterSync,
+            Edge::DeadlineGoesAlong,
+        ],
+    ),
+    (
+        "an intent that is not synced",
+        &[],
+        &[Edge::IntentSyncedFirst, Edge::IntentNeverRepeated],
+    ),
+    (
+        "a tombstone that refuses nothing",
+        &[],
+        &[
+            Edge::TombstoneRefusesLater,
+            Edge::TombstoneBeforeNeverSaw,
+            Edge::NonceKnown,
+        ],
+    ),
+    (
+        "silence that closes",
+        &[
+            Hub::UnknownIsNotClosed,
+            Hub::AskBeforeResend,
+            Hub::FinalQuery,
+        ],
+        &[],
+    ),
+    (
+        "a call that is repeated blindly",
+        &[Hub::AskBeforeResend, Hub::KeyRetention, Hub::RefundKeyFixed],
+        &[],
+    ),
+    (
+        "paid that is undone",
+        &[Hub::PaidIsFinal, Hub::AlreadyPaidAsks, Hub::FinalQuery],
+        &[],
+    ),
+    (
+        "an acknowledgement before its effect",
+        &[],
+        &[Edge::AcknowledgeAfterJournal, Edge::FailedSyncIsFinal],
+    ),
+    (
+        "a device of which nobody knows",
+        &[Hub::UncertainFollowsPolicy],
+        &[Edge::NoFeedbackIsUncertain, Edge::SilenceIsUncertain],
+    ),
+    (
+        "a payment of two sales",
+        &[Hub::PaymentOfOneSale, Hub::OwnOrder],
+        &[],
+    ),
+];
+
+/// Every rule alone, and the doubled ones, each with the name of its defect.
 #[must_use]
 pub fn all() -> Vec<(String, RuleBook)> {
     let hub = HUB
@@ -101,5 +171,8 @@ pub fn all() -> Vec<(String, RuleBook)> {
     let edge = Edge::ALL
         .chunks(1)
         .map(|rule| (format!("terminal {:?}", rule[0]), without(&[], rule)));
-    hub.chain(edge).collect()
+    let doubled = DOUBLED
+        .iter()
+        .map(|(name, hub, edge)| (format!("both {name}"), without(hub, edge)));
+    hub.chain(edge).chain(doubled).collect()
 }

@@ -32,9 +32,10 @@ struct Heard {
     born: BTreeSet<Nonce>,
     /// When the newest of them dies, counted from its first word on the wire; none after a reboot.
     alive_until: Option<Tick>,
-    /// When every nonce that the platform has heard of is dead, whatever its terminal says.
+    /// When each nonce is dead for the platform, counted from when it heard of it.
+    heard: BTreeMap<Nonce, Tick>,
+    /// When all of them are that it may have permitted something under.
     dead_at: Option<Tick>,
-    taken: BTreeSet<Nonce>,
     permits: BTreeSet<Nonce>,
     /// Whether the platform knows of a permit.
     is_permitted: bool,
@@ -42,6 +43,9 @@ struct Heard {
     ground: Option<PaymentId>,
     is_off: bool,
     refunds: BTreeMap<PaymentId, RefundId>,
+    /// Its order's lifetime after it was last asked for. A request that is under way for longer
+    /// makes an order that nobody waits for; money for it is late.
+    outlived_at: Option<Tick>,
     /// The question about the order that is not answered.
     asked: Option<(Nonce, Tick)>,
     /// What the terminal said of a permit or an inquiry.
@@ -97,9 +101,9 @@ impl Tap {
                 if let Some((transaction, nonce, life)) = birth(payload) {
                     let sale = self.sales.entry(transaction).or_default();
                     sale.terminal = Some(name.clone());
-                    if sale.taken.insert(nonce) {
-                        sale.dead_at = sale.dead_at.max(Some(now + life));
-                    }
+                    let dies_at = *sale.heard.entry(nonce).or_insert(now + life);
+                    // A fresh one may be refused: it counts once there is a permit under it.
+                    sale.dead_at.get_or_insert(dies_at);
                 }
             }
             Topic::Up(_, Up::Linkage) => self.hears_word(payload),
@@ -166,6 +170,7 @@ impl Tap {
         else {
             return None;
         };
+        sale.dead_at = sale.dead_at.max(sale.heard.get(&permit.nonce).copied());
         sale.ground = Some(*payment);
         sale.is_permitted = true;
         if sale.is_off {
@@ -202,7 +207,7 @@ impl Tap {
             return Some("R7: settled while its nonce may live and nothing was answered");
         }
         let is_unpaid = sale.permits.is_empty() && sale.refunds.is_empty();
-        (is_unpaid && server.is_payable(transaction))
+        (is_unpaid && sale.is_awaited(now) && server.is_payable(transaction))
             .then_some("R5: settled while its order can be paid")
     }
 
@@ -215,12 +220,16 @@ impl Tap {
         let order = request.operation.order()?;
         match &request.operation {
             Operation::Refund(refund) => return self.asks_back(refund, now),
-            Operation::Create(_) if self.has_payable_beside(order, server) => {
+            Operation::Create(_) if self.has_payable_beside(order, server, now) => {
                 return Some("R4: an order beside one that can be paid");
             }
             _ => {}
         }
         let sale = self.sales.entry(order).or_default();
+        if let Operation::Create(create) = &request.operation {
+            let lifetime = Duration::from_millis(create.lifetime_ms);
+            sale.outlived_at = sale.outlived_at.max(Some(now + lifetime));
+        }
         let before = sale.asked.replace((request.nonce, now));
         let is_open = before.is_some_and(|(_, at)| now < at + IN_FLIGHT);
         is_open.then_some("R1: two questions about an order in flight")
@@ -244,7 +253,7 @@ impl Tap {
         }
     }
 
-    fn has_payable_beside(&self, order: TransactionId, server: &Server) -> bool {
+    fn has_payable_beside(&self, order: TransactionId, server: &Server, now: Tick) -> bool {
         let terminal = self
             .sales
             .get(&order)
@@ -254,7 +263,7 @@ impl Tap {
         });
         others
             .into_iter()
-            .any(|(other, _)| server.is_payable(*other))
+            .any(|(other, sale)| sale.is_awaited(now) && server.is_payable(*other))
     }
 
     fn hears_word(&mut self, payload: &[u8]) {
@@ -290,6 +299,13 @@ impl Tap {
         {
             sale.asked = None;
         }
+    }
+}
+
+impl Heard {
+    /// Whether its order may still come into being and be paid in time.
+    fn is_awaited(&self, now: Tick) -> bool {
+        self.outlived_at.is_some_and(|at| now < at)
     }
 }
 

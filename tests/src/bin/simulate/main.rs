@@ -44,6 +44,9 @@ struct Arguments {
     /// Takes one rule after the other away, each until a world notices or so many were run.
     #[arg(long, value_name = "SEEDS")]
     hunt: Option<u64>,
+    /// With --hunt: only the defects whose name contains this.
+    #[arg(long, value_name = "TEXT", requires = "hunt", default_value = "")]
+    only: String,
 }
 
 fn main() -> ExitCode {
@@ -59,22 +62,23 @@ fn main() -> ExitCode {
 fn start(arguments: &Arguments) -> anyhow::Result<bool> {
     match (arguments.seed, arguments.hunt) {
         (Some(seed), _) => one(seed),
-        (None, Some(seeds)) => hunt(seeds, arguments.threads),
+        (None, Some(seeds)) => hunt(seeds, arguments),
         (None, None) => many(arguments),
     }
 }
 
 /// Says for each rule how many worlds it took to notice that it was gone.
-fn hunt(seeds: u64, threads: usize) -> anyhow::Result<bool> {
+fn hunt(seeds: u64, arguments: &Arguments) -> anyhow::Result<bool> {
     let clock = Clock::system();
     let (mut found, mut all) = (0, 0);
-    for (name, rules) in planted::all() {
+    let defects = planted::all().into_iter();
+    for (name, rules) in defects.filter(|(name, _)| name.contains(&arguments.only)) {
         let began = clock.now().tick;
         let goal = Goal {
             first_seed: 1,
             seeds,
             payments: u64::MAX,
-            threads,
+            threads: arguments.threads,
         };
         let summary = campaign::run(goal, rules)?;
         let millis = clock.now().tick.since(began).as_millis();
