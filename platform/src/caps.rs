@@ -157,7 +157,8 @@ impl Caps {
         self.counted.push_back((passed_at, counted));
     }
 
-    fn forget_passed(&mut self, now: Tick) {
+    /// What was counted before the window that ends now counts no more.
+    pub(crate) fn forget_passed(&mut self, now: Tick) {
         while self.counted.front().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, counted)) = self.counted.pop_front() {
                 self.shift(&counted, -1);

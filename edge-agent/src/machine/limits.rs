@@ -18,8 +18,8 @@ pub struct Limits {
     pub notice_interval: Duration,
     /// Wait for the devices' word after switching; their own deadlines are far below it.
     pub actuating_timeout: Duration,
-    /// How long before the end of that wait the last write may leave: what it moves has moved, or
-    /// never will, when the silence is told to the platform.
+    /// How long before the end of that wait the last write may leave: what it moves has moved
+    /// when the silence is told to the platform, unless the network brings it later still.
     pub write_lead: Duration,
     /// Pause between two looks at the devices while nothing moves.
     pub probe_interval: Duration,

@@ -179,7 +179,11 @@ pub(super) async fn resolve_task(
     let asked: Plain = body::read(body)?;
     let wanted = task.clone();
     let found = api.read(move |reader| reader.task(&wanted)).await?;
-    let found = found.ok_or_else(|| not_found(&format!("there is no task {task}")))?;
+    let found = found.ok_or_else(|| {
+        not_found(&format!(
+            "there is no task {task}; a sale under review takes a resolution (--as)"
+        ))
+    })?;
     // The same act again is answered by the engine.
     let name = String::from(asked.name.clone());
     let note = String::from(asked.reason.clone());

@@ -283,6 +283,7 @@ impl Core {
     /// What is to be committed now, and then to be sent.
     pub(crate) fn take_group(&mut self, now: Now) -> Group {
         let mut group = std::mem::take(&mut self.group);
+        self.caps.forget_passed(now.tick);
         group.caps = self.caps.take_notes();
         for transaction in &self.touched {
             let Some(kept) = self.sales.get_mut(transaction) else {

@@ -224,7 +224,7 @@ impl Sale {
         let may_cancel =
             |refund: &Refund| refund.is_void() || !turn.holds(Rule::LateDoneCancelsOnlyUnsent);
         if payment.refund.as_ref().is_none_or(may_cancel) {
-            payment.refund = None;
+            self.drop_refund(id, turn);
             self.event("refund_cancelled", json!({ "payment": id }), turn);
             self.done(turn);
             self.settle_refunds(turn);

@@ -37,18 +37,26 @@ pub(crate) enum Resolution {
 /// Why nothing was done. Nothing has changed then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OperatorRefusal {
-    #[error("nothing of this sale is left to return")]
+    #[error(
+        "nothing of this sale is left to return; a review of it ends by resolve --as earned, loss or returned"
+    )]
     NothingToReturn,
     #[error("a permit is out: the device may still move")]
     PermitOut,
-    #[error("a refund was sent: only the payment server knows how it went")]
+    #[error(
+        "a refund was sent and only the payment server knows how it went: wait for its answer, or for its review"
+    )]
     RefundSent,
-    #[error("the payer's bank claims the money back: resolve the review instead")]
+    #[error("the payer's bank claims the money back: resolve --as earned, loss or returned")]
     Disputed,
     #[error("this sale was switched ON before")]
     PermittedBefore,
     #[error("the terminal was told OFF, or its nonce has too little life left")]
     TooLate,
+    #[error(
+        "not one payment in the sale's currency is here to be kept: refund what is too much first, or resolve --as loss"
+    )]
+    NotOnePayment,
     #[error("nothing of this sale waits for a person")]
     NothingToResolve,
 }
@@ -61,13 +69,22 @@ impl Sale {
         hand: &Hand,
         turn: &mut Turn<'_>,
     ) -> Result<(), OperatorRefusal> {
+        self.return_all(hand, |_| true, turn)
+    }
+
+    fn return_all(
+        &mut self,
+        hand: &Hand,
+        is_wanted: impl Fn(&Payment) -> bool,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), OperatorRefusal> {
         if self.transaction.state.may_act() {
             return Err(OperatorRefusal::PermitOut);
         }
         let returnable: Vec<PaymentId> = self
             .payments
             .iter()
-            .filter(|(_, payment)| payment.is_returnable())
+            .filter(|(_, payment)| payment.is_returnable() && is_wanted(payment))
             .map(|(id, _)| *id)
             .collect();
         if returnable.is_empty() {
@@ -84,7 +101,11 @@ impl Sale {
         }
         self.close_review(ReviewReason::LinkageUncertain, turn);
         self.review_refunds(turn);
-        self.give_back(OffReason::Operator, Some(RefundReason::Operator), turn);
+        // What was served stays so while the payment for it stays.
+        let is_kept = self.payments.values().any(|payment| payment.is_earned);
+        if self.transaction.state != TransactionState::Done || !is_kept {
+            self.give_back(OffReason::Operator, Some(RefundReason::Operator), turn);
+        }
         self.drive(turn);
         Ok(())
     }
@@ -134,23 +155,44 @@ impl Sale {
             return Err(OperatorRefusal::PermitOut);
         }
         if resolution == Resolution::Refund {
-            return self.handle_operator_refund(hand, turn);
+            // What was earned waits for nobody.
+            return self.return_all(hand, |payment| !payment.is_earned, turn);
         }
-        let may_be_back = |payment: &Payment| payment.refund.as_ref().is_some_and(is_under_way);
-        let keeps = resolution == Resolution::KeepAsEarned;
-        if keeps && self.payments.values().any(may_be_back) {
-            return Err(OperatorRefusal::RefundSent);
-        }
+        self.check_resolvable(resolution)?;
         let detail = json!({
             "name": hand.name, "reason": hand.reason, "resolution": resolution,
         });
         self.event("operator_resolved", detail, turn);
         let ids: Vec<PaymentId> = self.payments.keys().copied().collect();
         for id in ids {
-            self.resolve_payment(id, resolution);
+            self.resolve_payment(id, resolution, turn);
         }
         self.end_reviews(resolution, turn);
         self.drive(turn);
+        Ok(())
+    }
+
+    /// Whether a person may say so while refunds stand as they do.
+    fn check_resolvable(&self, resolution: Resolution) -> Result<(), OperatorRefusal> {
+        let keeps = resolution == Resolution::KeepAsEarned;
+        let may_be_back = |refund: &Refund| {
+            let is_stuck = refund.stuck().is_some();
+            is_under_way(refund) && (keeps || !is_stuck)
+        };
+        let mut refunds = self.payments.values().filter_map(|it| it.refund.as_ref());
+        if refunds.any(may_be_back) {
+            return Err(OperatorRefusal::RefundSent);
+        }
+        let ours = || self.payments.values().filter(|it| it.verdict.is_ours());
+        if keeps && ours().next().is_some() {
+            let mut kept = ours().filter(|it| !is_returned(it) && !it.owed().is_zero());
+            let first = kept.next();
+            let is_own =
+                first.is_some_and(|it| it.amount.currency() == self.facts.amount.currency());
+            if !is_own || kept.next().is_some() {
+                return Err(OperatorRefusal::NotOnePayment);
+            }
+        }
         Ok(())
     }
 
@@ -172,18 +214,25 @@ impl Sale {
         self.refund(id, RefundReason::Operator, turn);
     }
 
-    fn resolve_payment(&mut self, id: PaymentId, resolution: Resolution) {
+    fn resolve_payment(&mut self, id: PaymentId, resolution: Resolution, turn: &Turn<'_>) {
         let Some(payment) = self.payments.get_mut(&id) else {
             return;
         };
-        let is_returned = payment
-            .refund
-            .as_ref()
-            .is_some_and(|refund| refund.state == RefundState::Succeeded);
-        if !payment.verdict.is_ours() || is_returned {
+        if !payment.verdict.is_ours() {
             return;
         }
-        payment.refund = None;
+        if is_returned(payment) {
+            if resolution == Resolution::WriteOffAsLoss && payment.lost_minor == 0 {
+                let lost = payment.amount.minor();
+                payment.lost_minor = lost;
+                self.book_minor(id, lost, ledger::lost);
+            }
+            return;
+        }
+        self.drop_refund(id, turn);
+        let Some(payment) = self.payments.get_mut(&id) else {
+            return;
+        };
         payment.is_disputed = false;
         let (owed, claimed, is_earned) =
             (payment.owed(), payment.disputed_minor, payment.is_earned);
@@ -234,6 +283,8 @@ impl Sale {
             self.say_settled(turn);
         }
         if is_silent {
+            // The person says so in the payment server's place; money that comes is late money.
+            self.order.shut();
             self.order.rest(false, turn);
         } else {
             self.shut_order(turn);
@@ -244,6 +295,11 @@ impl Sale {
         let detail = json!({ "name": hand.name, "reason": hand.reason });
         self.event(kind, detail, turn);
     }
+}
+
+fn is_returned(payment: &Payment) -> bool {
+    let refund = payment.refund.as_ref();
+    refund.is_some_and(|refund| refund.state == RefundState::Succeeded)
 }
 
 /// Whether the payment server may return it yet.

@@ -106,7 +106,7 @@ impl Sale {
             refund.amount = owed;
             return;
         }
-        payment.refund = None;
+        self.drop_refund(id, turn);
         self.event("refund_cancelled", json!({ "payment": id }), turn);
         self.settle_refunds(turn);
     }

@@ -388,15 +388,26 @@ impl Sale {
     }
 
     fn write_refund(&mut self, id: PaymentId, turn: &Turn<'_>) {
-        let Some(refund) = self.payments.get(&id).and_then(|p| p.refund.as_ref()) else {
-            return;
-        };
+        if let Some(refund) = self.payments.get(&id).and_then(|p| p.refund.clone()) {
+            self.write_refund_as(&refund, refund.state.as_str(), turn);
+        }
+    }
+
+    /// Nothing of it will be done any more; the books keep that it was wanted.
+    pub(super) fn drop_refund(&mut self, id: PaymentId, turn: &Turn<'_>) {
+        let dropped = self.payments.get_mut(&id).and_then(|p| p.refund.take());
+        if let Some(refund) = dropped.filter(|refund| !refund.is_over()) {
+            self.write_refund_as(&refund, "cancelled", turn);
+        }
+    }
+
+    fn write_refund_as(&mut self, refund: &Refund, status: &str, turn: &Turn<'_>) {
         let row = RefundRow {
             refund: refund.id,
-            payment: id,
+            payment: refund.payment,
             transaction: self.facts.transaction,
             amount: refund.amount,
-            status: refund.state.as_str().to_owned(),
+            status: status.to_owned(),
             reason: refund.reason.as_str().to_owned(),
             updated_at: turn.now.utc,
         };

@@ -122,7 +122,9 @@ impl TransactionState {
             Commanded => &[Done, LinkageUnknown, RefundPending, Expired, Review],
             LinkageUnknown => &[Done, Commanded, RefundPending, Expired, Review],
             Closing => &[Expired, RefundPending, Review, Confirmed],
-            Expired | Refunded => &[RefundPending, Review, Done, Confirmed],
+            // A person knows of late money that went back by another hand.
+            Expired => &[RefundPending, Refunded, Review, Done, Confirmed],
+            Refunded => &[RefundPending, Review, Done, Confirmed],
             RefundPending => &[Refunded, Done, Review],
             Review => &[Expired, Refunded, Done, RefundPending, Confirmed],
             Done => &[RefundPending],

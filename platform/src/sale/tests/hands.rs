@@ -3,6 +3,7 @@
 use protocol::message::{EndReason, Ground, RefusalReason, UncertainReason};
 
 use super::*;
+use crate::caps::CapLimits;
 
 const NO_FEEDBACK: LinkageOutcome = LinkageOutcome::Uncertain {
     reason: UncertainReason::NoFeedback,
@@ -155,4 +156,73 @@ fn what_may_be_on_its_way_back_is_not_kept() {
         (money_of(&bench), bench.state()),
         ([0; 5], TransactionState::Refunded)
     );
+}
+
+/// Served once, and paid twice; the second payment is above the breaker, so a person decides.
+fn capped_duplicate() -> Bench {
+    let mut bench = Bench::permitted();
+    bench.result(LinkageOutcome::Done);
+    bench.caps = Caps::new(CapLimits {
+        breaker_count: 0,
+        ..CapLimits::default()
+    });
+    bench.step(Sale::handle_event);
+    bench.pass_to_next();
+    bench.answer(paid(&[exact(1), exact(2)]));
+    assert_eq!(bench.reasons(), [ReviewReason::RefundCapped]);
+    bench
+}
+
+#[test]
+fn a_duplicate_above_the_breaker_goes_back_alone() {
+    let mut bench = capped_duplicate();
+    assert_eq!(resolve(&mut bench, Resolution::Refund), Ok(()));
+    bench.answer_refund(RefundStatus::Succeeded);
+    assert_eq!(bench.refunds().len(), 1);
+    assert_eq!(money_of(&bench), [450, 0, -450, 0, 0]);
+    assert_eq!(
+        (bench.state(), bench.reasons()),
+        (TransactionState::Done, vec![])
+    );
+}
+
+#[test]
+fn two_payments_are_never_kept_for_one_service() {
+    let mut bench = capped_duplicate();
+    let kept = resolve(&mut bench, Resolution::KeepAsEarned);
+    assert_eq!(kept, Err(OperatorRefusal::NotOnePayment));
+    assert_eq!(bench.reasons(), [ReviewReason::RefundCapped]);
+}
+
+#[test]
+fn nothing_is_resolved_while_a_refund_is_under_way() {
+    let mut bench = Bench::permitted();
+    bench.result_with(NO_FEEDBACK, Feedback::None);
+    bench.step(Sale::handle_event);
+    bench.pass_to_next();
+    bench.answer(paid(&[exact(1), exact(2)]));
+    assert_eq!(bench.refunds().len(), 1);
+    for resolution in [
+        Resolution::KeepAsEarned,
+        Resolution::WriteOffAsLoss,
+        Resolution::ReturnedOutside,
+    ] {
+        let resolved = resolve(&mut bench, resolution);
+        assert_eq!(resolved, Err(OperatorRefusal::RefundSent), "{resolution:?}");
+    }
+}
+
+#[test]
+fn a_refund_that_a_person_drops_is_known_as_cancelled() {
+    let mut bench = Bench::permitted();
+    bench.caps = Caps::new(CapLimits {
+        per_terminal: 0,
+        ..CapLimits::default()
+    });
+    bench.result(LinkageOutcome::Failed);
+    assert_eq!(bench.reasons(), [ReviewReason::RefundCapped]);
+    bench.refund_rows.clear();
+    assert_eq!(resolve(&mut bench, Resolution::KeepAsEarned), Ok(()));
+    assert_eq!(bench.refund_rows, ["cancelled"]);
+    assert_eq!(money_of(&bench), [450, 0, -450, 0, 0]);
 }

@@ -63,6 +63,8 @@ pub(super) struct Bench {
     pub(super) calls: Vec<(Operation, Nonce)>,
     pub(super) postings: Vec<crate::ledger::Posting>,
     pub(super) permits: Vec<protocol::message::Permit>,
+    /// The status of each refund row, as they were written.
+    pub(super) refund_rows: Vec<String>,
     pub(super) inquiry: Option<Nonce>,
     /// What the steps since the last look put out, events aside.
     pub(super) said: Vec<String>,
@@ -115,6 +117,7 @@ impl Bench {
             calls: Vec::new(),
             postings: Vec::new(),
             permits: Vec::new(),
+            refund_rows: Vec::new(),
             inquiry: None,
             said: Vec::new(),
             kinds: Vec::new(),
@@ -332,7 +335,11 @@ impl Bench {
                     self.kinds.push(event.kind.clone());
                     continue;
                 }
-                Output::Payment(_) | Output::Refund(_) => continue,
+                Output::Payment(_) => continue,
+                Output::Refund(row) => {
+                    self.refund_rows.push(row.status.clone());
+                    continue;
+                }
                 Output::Entry(entry) => {
                     assert_eq!(check_balanced(entry), Ok(()));
                     self.postings.extend(entry.iter().cloned());
