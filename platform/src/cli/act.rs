@@ -72,7 +72,8 @@ pub(crate) enum ByHand {
     #[command(after_help = RESOLVE)]
     Resolve {
         /// The task's id, or with --as the transaction's.
-        id: String,
+        #[arg(value_name = "ID")]
+        subject: String,
         /// What became of the money of a sale under review.
         #[arg(long = "as", value_name = "RESOLUTION")]
         resolution: Option<Resolution>,
@@ -137,19 +138,19 @@ pub(crate) async fn by_hand(deed: &ByHand, settings: &Settings) -> anyhow::Resul
             act(settings, person, &path, json!({})).await
         }
         ByHand::Resolve {
-            id,
+            subject,
             resolution,
             person,
         } => {
             let (path, body) = match resolution {
                 Some(resolution) => {
-                    let transaction: TransactionId = id.parse().map_err(usage)?;
+                    let transaction: TransactionId = subject.parse().map_err(usage)?;
                     let body = json!({ "resolution": resolution.as_str() });
                     (format!("/transactions/{transaction}/resolve"), body)
                 }
                 // Digits alone, or they would be another path.
-                None if id.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-                    (format!("/tasks/{id}/resolve"), json!({}))
+                None if subject.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                    (format!("/tasks/{subject}/resolve"), json!({}))
                 }
                 None => {
                     return Err(usage("a task id is 32 hexadecimal digits in lower case").into());
