@@ -234,6 +234,7 @@ pub(crate) fn deliver(state: &mut State, index: usize, dies: bool) {
             terminal.handle_delivery(1, (topic, payload), now, dice);
         }),
         To::Server => {
+            state.tap.server_hears(payload, state.tick);
             let mut server = state.server.copy();
             server.handle_request(topic, payload, now, &mut state.server_dice);
             drain_server(state, server);

@@ -43,9 +43,11 @@ struct Heard {
     ground: Option<PaymentId>,
     is_off: bool,
     refunds: BTreeMap<PaymentId, RefundId>,
-    /// Its order's lifetime after it was last asked for. A request that is under way for longer
-    /// makes an order that nobody waits for; money for it is late.
+    /// Its order's lifetime after it was last asked for.
     outlived_at: Option<Tick>,
+    /// The request was under way for longer than that, and made an order that nobody waits for:
+    /// money for it is late.
+    is_stray: bool,
     /// The question about the order that is not answered.
     asked: Option<(Nonce, Tick)>,
     /// What the terminal said of a permit or an inquiry.
@@ -110,6 +112,23 @@ impl Tap {
             Topic::Gateway(_, Gateway::Response, _) => self.hears_answer(payload),
             _ => {}
         }
+    }
+
+    /// Something reaches the payment server.
+    pub fn server_hears(&mut self, payload: &[u8], now: Tick) {
+        let request = decode::<Jws<GatewayRequest>>(payload).ok();
+        let request = request.and_then(|envelope| claims(&envelope.body));
+        if let Some(Operation::Create(create)) = request.map(|request| request.operation) {
+            let sale = self.sales.entry(create.order).or_default();
+            sale.is_stray |= sale.outlived_at.is_none_or(|at| now >= at);
+        }
+    }
+
+    /// Whether its order was made so late that nobody waits for it.
+    #[must_use]
+    pub fn is_stray(&self, transaction: TransactionId) -> bool {
+        let sale = self.sales.get(&transaction);
+        sale.is_some_and(|sale| sale.is_stray)
     }
 
     /// A terminal says something.
@@ -303,9 +322,10 @@ impl Tap {
 }
 
 impl Heard {
-    /// Whether its order may still come into being and be paid in time.
+    /// Whether its order may still come into being and be paid in time, as far as the platform can
+    /// know.
     fn is_awaited(&self, now: Tick) -> bool {
-        self.outlived_at.is_some_and(|at| now < at)
+        !self.is_stray && self.outlived_at.is_some_and(|at| now < at)
     }
 }
 

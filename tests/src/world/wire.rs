@@ -118,6 +118,7 @@ impl World {
         let now = self.now();
         self.requests += 1;
         let (topic, payload) = (&parcel.topic, &parcel.payload);
+        self.tap.server_hears(payload, now.tick);
         self.server
             .handle_request(topic, payload, now, &mut self.server_dice);
         self.choose_outcome(payload);
