@@ -98,7 +98,7 @@ async fn decide(system: &System, [sale, task]: &[String; 2]) {
     let (status, refused) = post(&path, act(1)).await;
     assert_eq!(status, 400, "{refused}");
     let mut decision = act(1);
-    decision["resolution"] = serde_json::json!("returned_outside");
+    decision["resolution"] = serde_json::json!("returned");
     let (status, done) = post(&path, decision.clone()).await;
     assert_eq!(
         (status, done["again"].as_bool()),

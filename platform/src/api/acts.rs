@@ -64,14 +64,12 @@ pub(super) async fn holds(State(api): State<Api>) -> Result<Json<Holds>, Refusal
 }
 
 pub(super) async fn hold(State(api): State<Api>, body: Body) -> Result<Json<Done>, Refusal> {
-    let asked: Scoped = body::read(body)?;
-    let scope = asked.scope.clone();
+    let (asked, scope) = body::read::<Scoped>(body)?.split();
     api.act(asked.into_act(Deed::Hold { scope })).await
 }
 
 pub(super) async fn release(State(api): State<Api>, body: Body) -> Result<Json<Done>, Refusal> {
-    let asked: Scoped = body::read(body)?;
-    let scope = asked.scope.clone();
+    let (asked, scope) = body::read::<Scoped>(body)?.split();
     api.act(asked.into_act(Deed::Release { scope })).await
 }
 
@@ -83,6 +81,20 @@ struct Decided {
     name: PersonName,
     reason: Reason,
     resolution: sale::Resolution,
+}
+
+impl Scoped {
+    fn split(self) -> (Plain, HoldScope) {
+        let (id, name, reason) = (self.id, self.name, self.reason);
+        (Plain { id, name, reason }, self.scope)
+    }
+}
+
+impl Decided {
+    fn split(self) -> (Plain, sale::Resolution) {
+        let (id, name, reason) = (self.id, self.name, self.reason);
+        (Plain { id, name, reason }, self.resolution)
+    }
 }
 
 /// Who and why, where the path says what.
@@ -121,23 +133,12 @@ pub(super) async fn resolve(
     body: Body,
 ) -> Result<Json<Done>, Refusal> {
     let transaction = parsed(&id)?;
-    let Decided {
-        id,
-        name,
-        reason,
-        resolution,
-    } = body::read(body)?;
+    let (asked, resolution) = body::read::<Decided>(body)?.split();
     let deed = Deed::Resolve {
         transaction,
         resolution,
     };
-    let act = Act {
-        id,
-        name,
-        reason,
-        deed,
-    };
-    api.act(act).await
+    api.act(asked.into_act(deed)).await
 }
 
 pub(super) async fn open(
@@ -213,17 +214,6 @@ pub(super) async fn revoke_key(
 fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, Refusal> {
     text.parse()
         .map_err(|error: T::Err| bad_request(error.to_string()))
-}
-
-impl Scoped {
-    fn into_act(self, deed: Deed) -> Act {
-        Act {
-            id: self.id,
-            name: self.name,
-            reason: self.reason,
-            deed,
-        }
-    }
 }
 
 impl Api {

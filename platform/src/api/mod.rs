@@ -15,7 +15,7 @@
 //! | `POST /api/v1/terminals/{site}/{terminal}/open` | the same for the payer who stands there |
 //! | `GET /api/v1/epoch` | the store epoch, and which journals it still waits for |
 //! | `POST /api/v1/terminals/{site}/{terminal}/vouch` | counts a journal as read, and its epoch as known |
-//! | `POST /api/v1/transactions/{id}/resolve` | ends a review; `resolution` is `refund`, `keep_as_earned`, `write_off_as_loss` or `returned_outside` |
+//! | `POST /api/v1/transactions/{id}/resolve` | ends a review; `resolution` is `refund`, `earned`, `loss` or `returned` |
 //! | `POST /api/v1/tasks/{id}/resolve` | closes a task; `reason` says how it was seen to |
 //! | `POST /api/v1/reconcile` | compares every payment server's statement now |
 //! | `POST /api/v1/keys/{id}/revoke` | believes nothing more under that key |

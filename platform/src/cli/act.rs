@@ -40,9 +40,9 @@ impl Resolution {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Refund => "refund",
-            Self::Earned => "keep_as_earned",
-            Self::Loss => "write_off_as_loss",
-            Self::Returned => "returned_outside",
+            Self::Earned => "earned",
+            Self::Loss => "loss",
+            Self::Returned => "returned",
         }
     }
 }
@@ -228,7 +228,7 @@ fn told(done: &Value) -> String {
         "resolve" => format!(
             "{}: {}, now {}",
             word(&outcome["transaction"]),
-            word(&deed["resolution"]).replace('_', " "),
+            word(&deed["resolution"]),
             word(&outcome["state"])
         ),
         "resolve_task" => format!("{}: resolved", word(&deed["task"])),

@@ -27,10 +27,13 @@ pub(crate) enum Resolution {
     /// Give the money back, or try so again.
     Refund,
     /// The payer was served: the money is the merchant's.
+    #[serde(rename = "earned")]
     KeepAsEarned,
     /// The payer was served, and the money is gone.
+    #[serde(rename = "loss")]
     WriteOffAsLoss,
     /// The payer was not served, and has the money back without us.
+    #[serde(rename = "returned")]
     ReturnedOutside,
 }
 
