@@ -13,7 +13,7 @@ use tests::world::tap::Tap;
 
 use crate::acts::{deliver, restart_terminal, timer, with_terminal, write};
 use crate::cell::Cell;
-use crate::people::{begin, come_back, go_paying, move_device, pay};
+use crate::people::{begin, come_back, go_paying, move_device, pay, word};
 use crate::state::{Budget, Payer, Seen, State};
 use crate::world::{World, has_state};
 
@@ -30,6 +30,8 @@ pub(crate) enum Start {
     /// The payer has paid and did nothing more until the platform's sale came into this state: what
     /// it has just sent is still under way.
     PaidUntil(&'static str),
+    /// The payer was served, and nothing is left to be said but the permit, which comes once more.
+    ServedAndPruned,
     /// The device has moved, and before its terminal said so the power was lost. The payer's page
     /// asks again.
     ServedAndRebooted,
@@ -109,12 +111,19 @@ impl World {
         }
         match self.start {
             Start::PaidUntil(name) => lead_until(state, name),
+            Start::ServedAndPruned => {
+                lead_until(state, "commanded")?;
+                let permit = state.letters[0].clone();
+                serve(state)?;
+                word(state);
+                settle(state);
+                anyhow::ensure!(has_state(state, "done"), "the sale is not done");
+                state.letters.push(permit);
+                Ok(())
+            }
             Start::ServedAndRebooted => {
                 lead_until(state, "commanded")?;
-                deliver(state, 0, false);
-                write(state);
-                move_device(state, true);
-                anyhow::ensure!(state.seen.ons.len() == 1, "nothing has moved");
+                serve(state)?;
                 restart_terminal(state, |terminal, now, dice| {
                     terminal.power_cut(usize::MAX, now, dice);
                 });
@@ -174,6 +183,15 @@ fn settle(state: &mut State) {
             deliver(state, 0, false);
         }
     }
+}
+
+/// The permit comes, and the device moves.
+fn serve(state: &mut State) -> anyhow::Result<()> {
+    deliver(state, 0, false);
+    write(state);
+    move_device(state, true);
+    anyhow::ensure!(state.seen.ons.len() == 1, "nothing has moved");
+    Ok(())
 }
 
 /// Everything goes well until a sale is in the state.

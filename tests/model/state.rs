@@ -76,6 +76,19 @@ impl Budget {
         timers: 99,
     };
 
+    /// How much of what rarely goes wrong is left.
+    pub(crate) const fn rare(&self) -> u8 {
+        self.journals
+            + self.copies
+            + self.restores
+            + self.pauses
+            + self.forgeries
+            + self.clock_steps
+            + self.crashes
+            + self.losses
+            + self.duplicates
+    }
+
     /// Nothing goes wrong, and so many deadlines pass.
     pub(crate) const fn calm(timers: u16) -> Self {
         Self {

@@ -13,6 +13,15 @@ use crate::state::{Budget, State, To};
 /// The property that is always to hold.
 pub(crate) const RULES: &str = "no rule is broken";
 
+/// What worlds have to meet, or they show nothing.
+pub(crate) const MOVED: &str = "a device moves";
+pub(crate) const SPENT: &str = "something rare happens";
+pub(crate) const DONE: &str = "a sale is done";
+pub(crate) const REFUNDED: &str = "a sale is refunded";
+pub(crate) const EXPIRED: &str = "a sale expires";
+pub(crate) const REVIEWED: &str = "a person is asked";
+pub(crate) const SECOND: &str = "a second sale is begun";
+
 /// One thing that can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -118,15 +127,17 @@ impl Model for World {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always(RULES, |_, state: &State| state.seen.broken.is_none()),
-            Property::sometimes("a sale is done", |_, state: &State| {
-                has_state(state, "done")
+            Property::sometimes(MOVED, |_, state: &State| !state.seen.ons.is_empty()),
+            Property::sometimes(SPENT, |world: &Self, state: &State| {
+                state.budget.rare() < world.budget.rare()
             }),
-            Property::sometimes("a sale is refunded", |_, state: &State| {
-                has_state(state, "refunded")
+            Property::sometimes(DONE, |_, state: &State| has_state(state, "done")),
+            Property::sometimes(REVIEWED, |_, state: &State| has_state(state, "review")),
+            Property::sometimes(SECOND, |_, state: &State| {
+                state.platform.content().books().len() > 1
             }),
-            Property::sometimes("a sale expires", |_, state: &State| {
-                has_state(state, "expired")
-            }),
+            Property::sometimes(REFUNDED, |_, state: &State| has_state(state, "refunded")),
+            Property::sometimes(EXPIRED, |_, state: &State| has_state(state, "expired")),
         ]
     }
 }

@@ -386,8 +386,7 @@ impl World {
             "review" if self.plan.is_calm() => Some("L: a person is asked, and nothing went wrong"),
             "expired"
                 if self.server.is_payable(sale.transaction)
-                    && !self.tap.is_stray(sale.transaction)
-                    && !self.may_hide() =>
+                    && !self.tap.is_hidden(sale.transaction) =>
             {
                 Some("R5: expired, and it can be paid")
             }
@@ -395,12 +394,6 @@ impl World {
         };
         let line = |sale| Some(format!("{}: {}", fault(sale)?, sale.transaction.short()));
         books.iter().filter_map(line).collect()
-    }
-
-    /// Whether the payment server may say that there is no such order while there is one.
-    fn may_hide(&self) -> bool {
-        let outcomes = &self.plan.outcomes;
-        outcomes.contains(&payment_mock::Outcome::AfterScan)
     }
 
     fn end(mut self) -> Ending {

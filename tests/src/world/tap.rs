@@ -8,8 +8,8 @@ use payment_mock::simulation::Server;
 use protocol::codec::{Envelope, decode};
 use protocol::id::{Nonce, PaymentId, RefundId, TransactionId};
 use protocol::message::{
-    GatewayAnswer, GatewayRequest, Ground, LinkageCommand, LinkageMessage, LinkageOutcome,
-    Operation, PaymentMessage, PaymentReply, Permit, RefundOrder,
+    GatewayAnswer, GatewayRefusal, GatewayRequest, GatewayResult, Ground, LinkageCommand,
+    LinkageMessage, LinkageOutcome, Operation, PaymentMessage, PaymentReply, Permit, RefundOrder,
 };
 use protocol::signed::Jws;
 use protocol::time::Tick;
@@ -48,6 +48,8 @@ struct Heard {
     /// The request was under way for longer than that, and made an order that nobody waits for:
     /// money for it is late.
     is_stray: bool,
+    /// The payment server said last that there is no such order.
+    is_denied: bool,
     /// The question about the order that is not answered.
     asked: Option<(Nonce, Tick)>,
     /// What the terminal said of a permit or an inquiry.
@@ -124,11 +126,11 @@ impl Tap {
         }
     }
 
-    /// Whether its order was made so late that nobody waits for it.
+    /// Whether the platform can't know of an order: made so late that nobody waits for it, or denied.
     #[must_use]
-    pub fn is_stray(&self, transaction: TransactionId) -> bool {
+    pub fn is_hidden(&self, transaction: TransactionId) -> bool {
         let sale = self.sales.get(&transaction);
-        sale.is_some_and(|sale| sale.is_stray)
+        sale.is_some_and(|sale| sale.is_stray || sale.is_denied)
     }
 
     /// A terminal says something.
@@ -312,10 +314,12 @@ impl Tap {
         let Some(answer) = answer.and_then(|envelope| claims(&envelope.body)) else {
             return;
         };
-        let sale = answer.order.and_then(|order| self.sales.get_mut(&order));
-        if let Some(sale) = sale
-            && sale.asked.is_some_and(|(nonce, _)| nonce == answer.nonce)
-        {
+        let Some(sale) = answer.order.and_then(|order| self.sales.get_mut(&order)) else {
+            return;
+        };
+        let absent = GatewayResult::Refused(GatewayRefusal::OrderNotFound);
+        sale.is_denied = answer.result == absent;
+        if sale.asked.is_some_and(|(nonce, _)| nonce == answer.nonce) {
             sale.asked = None;
         }
     }
