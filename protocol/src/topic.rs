@@ -141,6 +141,7 @@ Down {
     Visits = "visits",
     Config = "config",
     Inquiry = "inquiry",
+    Hello = "hello",
 });
 words!(/// What platform and payment server say to each other.
 Gateway {

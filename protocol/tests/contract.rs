@@ -7,8 +7,8 @@ use protocol::codec::{CodecError, Envelope, PAYLOAD_SIZE_MAX, Record, decode, en
 use protocol::id::{JournalId, MessageId, SiteId, TransactionId};
 use protocol::message::{
     Ack, ConfigReport, DownMessage, GatewayAnswer, GatewayEvent, GatewayMessage, GatewayRequest,
-    Health, Hello, Inquiry, LinkageCommand, LinkageMessage, Message, PaymentMessage, PaymentReply,
-    Presence, QualityOfService, SessionMessage, SiteConfig, UpMessage, Visits,
+    Health, Hello, HelloRequest, Inquiry, LinkageCommand, LinkageMessage, Message, PaymentMessage,
+    PaymentReply, Presence, QualityOfService, SessionMessage, SiteConfig, UpMessage, Visits,
 };
 use protocol::money::{Currency, MINOR_MAX, Money};
 use protocol::signed::Jws;
@@ -45,6 +45,7 @@ fn each_message_has_its_topic_and_none_is_retained() {
     down::<Visits>(Down::Visits);
     down::<Jws<SiteConfig>>(Down::Config);
     down::<Jws<Inquiry>>(Down::Inquiry);
+    down::<HelloRequest>(Down::Hello);
     gateway::<Jws<GatewayRequest>>(Gateway::Request);
     gateway::<Jws<GatewayAnswer>>(Gateway::Response);
     gateway::<Jws<GatewayEvent>>(Gateway::Event);

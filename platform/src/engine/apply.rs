@@ -271,8 +271,8 @@ impl Core {
             journal: hello.journal,
             agent_version: hello.agent_version.clone(),
         });
-        self.send_config(terminal, now);
         self.judge_epoch(terminal, hello.store_epoch, now);
+        self.send_config(terminal, now);
         for transaction in self.of_terminal(terminal) {
             let is_listed = hello.open.contains(&transaction);
             self.step(transaction, now, |sale, turn| {
@@ -294,6 +294,8 @@ impl Core {
         now: Now,
     ) {
         metrics::presence(&terminal, online);
+        self.reading.note_presence(&terminal, online, now.tick);
+        self.ask_due(now);
         if online && is_replayed {
             // It connected before we did, so its hello went unheard.
             self.send_config(&terminal, now);
@@ -306,6 +308,9 @@ impl Core {
     }
 
     fn send_config(&mut self, terminal: &TerminalName, now: Now) {
+        if self.reading.is_unheard(terminal) {
+            return;
+        }
         let (serial, epoch) = (self.serial, self.ground.store_epoch);
         let config = self
             .ground

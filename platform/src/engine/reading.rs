@@ -4,6 +4,9 @@
 //! on the store alone wait until every terminal's journal was read in the new epoch: it was heard,
 //! and every sale of before that was open at it has a definite answer. A terminal that names an
 //! epoch unknown here has worked for a later store than this one: it takes no new orders.
+//!
+//! Connections outlive the platform's process, so a terminal that is online is asked for its hello.
+//! Until it has said it, it gets no config: that would teach it the epoch that it is asked about.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,12 +18,18 @@ use protocol::time::{Now, Tick};
 use protocol::topic::TerminalName;
 
 use super::core::Core;
+use super::speak;
 use crate::metrics;
+use crate::sale::Sale;
 use crate::store::TerminalNote;
 use crate::store::reader::{EpochRow, Known};
 
 /// From one question to a terminal's journal to the same again: what a sale's own inquiry waits.
 const ASK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// From one request for a hello to the same again: as rarely as a terminal reports its health, for
+/// thousands may be asked at once.
+const HELLO_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What is known of every terminal's journal in this epoch.
 #[derive(Debug, Clone)]
@@ -33,7 +42,10 @@ pub(super) struct Reading {
 /// Why a terminal still holds mending back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Unread {
-    Unheard,
+    Unheard {
+        /// When to ask for a hello; `None` while it is not online.
+        hello_at: Option<Tick>,
+    },
     Asked {
         open: BTreeMap<TransactionId, Nonce>,
         ask_at: Tick,
@@ -54,7 +66,7 @@ impl Reading {
     /// As the store knows it.
     pub(super) fn restored(row: &EpochRow, registered: impl Iterator<Item = TerminalName>) -> Self {
         let is_unread = |known: &Known| match known {
-            Known::Unread => Some(Unread::Unheard),
+            Known::Unread => Some(Unread::Unheard { hello_at: None }),
             Known::Strange(epoch) => Some(Unread::Strange(*epoch)),
             Known::Read | Known::Vouched | Known::NotNeeded => None,
         };
@@ -84,15 +96,27 @@ impl Reading {
                 self.epochs.insert(epoch);
                 true
             }
-            Some(Unread::Unheard | Unread::Asked { .. }) => true,
+            Some(Unread::Unheard { .. } | Unread::Asked { .. }) => true,
             None => false,
+        }
+    }
+
+    pub(super) fn is_unheard(&self, terminal: &TerminalName) -> bool {
+        matches!(self.unread.get(terminal), Some(Unread::Unheard { .. }))
+    }
+
+    /// A terminal comes or goes.
+    pub(super) fn note_presence(&mut self, terminal: &TerminalName, online: bool, now: Tick) {
+        if let Some(Unread::Unheard { hello_at }) = self.unread.get_mut(terminal) {
+            *hello_at = online.then_some(now);
         }
     }
 
     pub(super) fn timeout(&self) -> Option<Tick> {
         let ask_at = |unread: &Unread| match unread {
             Unread::Asked { ask_at, .. } => Some(*ask_at),
-            Unread::Unheard | Unread::Strange(_) => None,
+            Unread::Unheard { hello_at } => *hello_at,
+            Unread::Strange(_) => None,
         };
         self.unread.values().filter_map(ask_at).min()
     }
@@ -117,7 +141,7 @@ impl Core {
         if let Some(strange) = epoch.filter(|epoch| !self.reading.epochs.contains(epoch)) {
             return self.note_strange(terminal, strange, now);
         }
-        if self.reading.unread.get(terminal) != Some(&Unread::Unheard) {
+        if !self.reading.is_unheard(terminal) {
             return;
         }
         let open = self.unanswered(terminal);
@@ -156,20 +180,26 @@ impl Core {
 
     /// Asks again where no answer came.
     pub(super) fn ask_due(&mut self, now: Now) {
-        let mut due = Vec::new();
+        let (mut due, mut silent) = (Vec::new(), Vec::new());
         for (terminal, unread) in &mut self.reading.unread {
-            if let Unread::Asked { open, ask_at } = unread
-                && *ask_at <= now.tick
-            {
-                *ask_at = now.tick + ASK_INTERVAL;
-                due.extend(
-                    open.iter()
-                        .map(|(id, nonce)| (terminal.clone(), *id, *nonce)),
-                );
+            match unread {
+                Unread::Asked { open, ask_at } if *ask_at <= now.tick => {
+                    *ask_at = now.tick + ASK_INTERVAL;
+                    let asked = open.iter();
+                    due.extend(asked.map(|(id, nonce)| (terminal.clone(), *id, *nonce)));
+                }
+                Unread::Unheard { hello_at: Some(at) } if *at <= now.tick => {
+                    *at = now.tick + HELLO_INTERVAL;
+                    silent.push(terminal.clone());
+                }
+                Unread::Asked { .. } | Unread::Unheard { .. } | Unread::Strange(_) => {}
             }
         }
         for (terminal, transaction, nonce) in due {
             self.ask_journal(&terminal, transaction, nonce, now);
+        }
+        for terminal in silent {
+            self.ask_hello(&terminal, now);
         }
     }
 
@@ -225,6 +255,16 @@ impl Core {
             }
         }
         open
+    }
+
+    fn ask_hello(&mut self, terminal: &TerminalName, now: Now) {
+        match speak::hello_request(terminal, (&mut *self.entropy, now.utc)) {
+            Ok(parcel) => self.group.parcels.push(parcel),
+            Err(error) => {
+                let error = process::exit::one_line(&error);
+                tracing::error!(%terminal, error, "a request for a hello can't be said");
+            }
+        }
     }
 
     fn ask_journal(

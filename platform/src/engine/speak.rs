@@ -4,8 +4,8 @@
 use protocol::codec::{CodecError, Envelope, encode};
 use protocol::id::{Entropy, GatewayId, MessageId, PlatformId};
 use protocol::message::{
-    Ack, DownMessage, GatewayRequest, Inquiry, LinkageCommand, OrderRefused, PaymentReply, Receipt,
-    SiteConfig,
+    Ack, DownMessage, GatewayRequest, HelloRequest, Inquiry, LinkageCommand, OrderRefused,
+    PaymentReply, Receipt, SiteConfig,
 };
 use protocol::signed::{Claims, Jws, SignError, SigningKey, sign};
 use protocol::time::Utc;
@@ -152,6 +152,13 @@ pub(crate) fn ack(
     (entropy, at): (&mut dyn Entropy, Utc),
 ) -> Result<Parcel, SpeakError> {
     Letter::to(to, at, entropy).seal(ack)
+}
+
+pub(crate) fn hello_request(
+    to: &TerminalName,
+    (entropy, at): (&mut dyn Entropy, Utc),
+) -> Result<Parcel, SpeakError> {
+    Letter::to(to, at, entropy).seal(HelloRequest {})
 }
 
 /// An envelope to a terminal.

@@ -26,6 +26,11 @@ pub struct Hello {
     pub store_epoch: Option<StoreEpoch>,
 }
 
+/// A platform that has not heard a terminal since its store was restored asks it to say [`Hello`]
+/// again: connections outlive the platform's process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HelloRequest {}
+
 /// Everything up to and including `through` of this journal has been committed by the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack {

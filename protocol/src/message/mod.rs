@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
 pub use fleet::{
-    Ack, ConfigReport, DeviceHealth, DeviceState, HELLO_OPEN_MAX, Health, Hello, Presence,
-    ServiceState,
+    Ack, ConfigReport, DeviceHealth, DeviceState, HELLO_OPEN_MAX, Health, Hello, HelloRequest,
+    Presence, ServiceState,
 };
 pub use gateway::{
     CreateOrder, GatewayAnswer, GatewayEvent, GatewayRefusal, GatewayRequest, GatewayResult,
@@ -114,6 +114,7 @@ down! {
     Visits => Visits,
     Jws<SiteConfig> => Config,
     Jws<Inquiry> => Inquiry,
+    HelloRequest => Hello,
 }
 
 gateway! {

@@ -134,6 +134,8 @@ enum After {
     PayUrl(CallId, SessionId),
     /// Hello, if the connection of this number is still there.
     Greet(u64),
+    /// Hello again, if that connection is still there.
+    Hello(u64),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -241,6 +243,7 @@ impl Terminal {
                 After::Act(transaction) => self.act(transaction, now, entropy),
                 After::PayUrl(call, session) => self.answer_pay_url(call, session),
                 After::Greet(connection) => self.greet_if(connection, now, entropy),
+                After::Hello(connection) => self.say_hello_if(connection, now, entropy),
             }
         }
         self.pump(now);
@@ -342,7 +345,7 @@ impl Terminal {
             After::Send(message) => self.outputs.push_back(Output::Send(message)),
             After::PayUrl(call, session) => self.answer_pay_url(call, session),
             // These follow a write of their own.
-            After::Queue(_) | After::Act(_) | After::Greet(_) => {}
+            After::Queue(_) | After::Act(_) | After::Greet(_) | After::Hello(_) => {}
         }
     }
 

@@ -3,8 +3,8 @@
 use protocol::codec::{self, decode};
 use protocol::id::{Entropy, MessageId, TransactionId};
 use protocol::message::{
-    Ack, HELLO_OPEN_MAX, Health, Hello, Inquiry, LinkageCommand, Message as Wire, PaymentReply,
-    ServiceState, SiteConfig,
+    Ack, HELLO_OPEN_MAX, Health, Hello, HelloRequest, Inquiry, LinkageCommand, Message as Wire,
+    PaymentReply, ServiceState, SiteConfig,
 };
 use protocol::signed::Jws;
 use protocol::time::Now;
@@ -39,6 +39,18 @@ impl Terminal {
         }
         self.is_connected = true;
         self.outbox.handle_connected(now.tick);
+        self.say_hello_if(connection, now, entropy);
+        self.reported_health = None;
+        self.report_health(now, entropy);
+        self.changes += 1;
+        self.pump(now);
+    }
+
+    /// Says which journal and epoch this is, unless the connection it was meant for is gone.
+    pub(super) fn say_hello_if(&mut self, connection: u64, now: Now, entropy: &mut dyn Entropy) {
+        if connection != self.connection {
+            return;
+        }
         let hello = Hello {
             boot: self.setup.boot,
             journal: self.room.id,
@@ -49,10 +61,6 @@ impl Terminal {
             store_epoch: self.config.as_ref().map(|config| config.store_epoch),
         };
         self.send(Body::Hello(hello), now, entropy);
-        self.reported_health = None;
-        self.report_health(now, entropy);
-        self.changes += 1;
-        self.pump(now);
     }
 
     /// A message of the platform. Its acknowledgement is an output, once its effect is journaled.
@@ -81,10 +89,23 @@ impl Terminal {
             Down::Inquiry => self.read(inbound, |this, inquiry: Jws<Inquiry>| {
                 this.handle_inquiry(delivery, &inquiry, now, entropy);
             }),
+            Down::Hello => self.read(inbound, |this, HelloRequest {}: HelloRequest| {
+                this.handle_hello_request(delivery, now, entropy);
+            }),
             // Visits are not served by this version.
             Down::Visits => self.once_written(After::Acknowledge(delivery)),
         }
         self.pump(now);
+    }
+
+    /// Like the first hello it waits for what is being written, so that it tells nothing that a power
+    /// cut could undo.
+    fn handle_hello_request(&mut self, delivery: DeliveryId, now: Now, entropy: &mut dyn Entropy) {
+        self.once_written(After::Acknowledge(delivery));
+        match self.tickets.last_entry() {
+            Some(mut last) => last.get_mut().push(After::Hello(self.connection)),
+            None => self.say_hello_if(self.connection, now, entropy),
+        }
     }
 
     /// Sends what is due of the outbox.

@@ -37,6 +37,16 @@ fn a_connection_begins_with_hello_and_everything_that_waits() {
 }
 
 #[test]
+fn hello_is_said_again_where_the_platform_asks_and_nothing_else_is() {
+    let mut world = World::ready();
+    let asked = |world: &mut World| world.deliver(Down::Hello, HelloRequest {});
+    assert_eq!(asked(&mut world), ["ack", "send hello"]);
+    assert_eq!(asked(&mut world), ["ack", "send hello"]);
+    world.terminal.handle_disconnected();
+    assert_eq!(asked(&mut world), ["ack"]);
+}
+
+#[test]
 fn a_message_is_repeated_under_its_id_until_it_is_acknowledged() {
     let mut world = World::ready();
     let token = world.accept();
@@ -103,6 +113,7 @@ fn what_cannot_be_read_is_acknowledged_counted_and_forgotten() {
         Down::Linkage,
         Down::Config,
         Down::Inquiry,
+        Down::Hello,
     ] {
         for (payload, reason) in rows {
             assert_eq!(

@@ -1,7 +1,7 @@
 //! A store that was restored, or is older than its terminals.
 
 use protocol::id::StoreEpoch;
-use protocol::message::{Finding, Inquiry, JournalAnswer, LinkageMessage, OrderRefusal};
+use protocol::message::{Finding, Inquiry, JournalAnswer, LinkageMessage, OrderRefusal, Presence};
 
 use super::hand::refusal;
 use super::*;
@@ -21,6 +21,21 @@ impl Desk {
         let means: (&mut dyn protocol::id::Entropy, _) = (&mut || [99; 16], now.utc);
         restore(folder.path(), &target, &platform, means).unwrap();
         Self::open(folder, CapLimits::default())
+    }
+
+    /// The broker says whether the terminal is there, to us who have just connected.
+    fn replayed(&mut self, online: bool) -> Vec<Parcel> {
+        let (topic, payload) = up(Presence { online }, None);
+        let taken = self.core.believe(&topic, &payload, true);
+        self.core.apply(taken.intent, self.now);
+        self.finish()
+    }
+
+    /// At its next timeout.
+    fn waited(&mut self) -> Vec<Parcel> {
+        self.now.tick = self.core.poll_timeout().unwrap();
+        self.core.handle_timeout(&[], self.now);
+        self.finish()
     }
 
     fn greeted(&mut self, epoch: Option<u8>) -> Vec<Parcel> {
@@ -80,9 +95,7 @@ fn a_restored_store_mends_only_once_every_journal_has_answered() {
     assert!(!desk.core.is_mending);
     let mut again = Vec::new();
     while !topics(&again).contains(&down(Down::Inquiry)) {
-        desk.now.tick = desk.core.poll_timeout().unwrap();
-        desk.core.handle_timeout(&[], desk.now);
-        again = desk.finish();
+        again = desk.waited();
     }
     assert_eq!(inquiry(&again).nonce, asked.nonce);
     desk.say(answered(&asked, Finding::Tombstone), None);
@@ -97,6 +110,34 @@ fn a_terminal_with_nothing_open_is_read_when_it_is_heard() {
     assert!(!desk.core.is_mending);
     desk.greeted(None);
     assert!(desk.core.is_mending);
+}
+
+#[test]
+fn a_terminal_whose_connection_outlived_the_process_is_asked_for_its_hello() {
+    let mut desk = Desk::new().restored();
+    assert_eq!(desk.core.poll_timeout(), None);
+    // No config before it was heard: it would answer with the epoch that we have just named.
+    assert_eq!(topics(&desk.replayed(true)), [down(Down::Hello)]);
+    let asked_at = desk.now.tick;
+    assert_eq!(topics(&desk.waited()), [down(Down::Hello)]);
+    assert_eq!(desk.now.tick, asked_at + Duration::from_secs(60));
+    // Nobody is asked who is not there.
+    assert_eq!(topics(&desk.replayed(false)), []);
+    assert_eq!(desk.core.poll_timeout(), None);
+    assert_eq!(topics(&desk.replayed(true)), [down(Down::Hello)]);
+    assert_eq!(topics(&desk.greeted(None)), [down(Down::Config)]);
+    assert!(desk.core.is_mending);
+    assert_eq!(desk.core.poll_timeout(), None);
+    assert_eq!(topics(&desk.replayed(true)), [down(Down::Config)]);
+}
+
+#[test]
+fn a_terminal_of_a_newer_store_is_told_apart_though_it_never_reconnects() {
+    let mut desk = Desk::new().restored();
+    desk.replayed(true);
+    assert_eq!(topics(&desk.greeted(Some(88))), [down(Down::Config)]);
+    assert!(!desk.core.is_mending);
+    assert_eq!(refusal(&desk.say(order(), None)), OrderRefusal::Held);
 }
 
 #[test]
