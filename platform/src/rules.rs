@@ -48,6 +48,8 @@ pub enum Rule {
     PaidIsFinal,
     /// R3: silence never counts as closed.
     UnknownIsNotClosed,
+    /// R3: "no such order" counts if it was asked for after the newest create.
+    MissingAskedLater,
     /// R3: after silence the next question is a query, and only then the call again.
     AskBeforeResend,
     /// R3: a call whose key the payment server may have forgotten is not repeated.

@@ -57,7 +57,7 @@ impl Sale {
         turn: &mut Turn<'_>,
     ) {
         let before = self.order.state;
-        let news = self.order.handle_answer(view, was_in_flight, turn);
+        let news = self.order.handle_answer(view, (asked, was_in_flight), turn);
         let is_remarkable = before != self.order.state || asked.question != Question::Query;
         if is_remarkable {
             let detail = json!({
@@ -77,6 +77,7 @@ impl Sale {
             News::CloseTooEarly if turn.holds(Rule::CloseTooEarlyWaits) => {
                 self.tell_off_early(turn);
             }
+            News::Stale => {}
             News::AlreadyPaid if turn.holds(Rule::AlreadyPaidAsks) => {}
             News::CloseTooEarly | News::AlreadyPaid => self.expire_sale(self.end_reason(), turn),
             News::Refused(refusal) => self.consider_refused(asked.question, refusal, turn),

@@ -84,6 +84,8 @@ pub(crate) enum Aim {
 pub(crate) enum News {
     View,
     NotFound,
+    /// It was asked for before something that came later.
+    Stale,
     CloseTooEarly,
     AlreadyPaid,
     Refused(GatewayRefusal),
@@ -116,6 +118,9 @@ pub(crate) struct Order {
     is_short_watch: bool,
     /// Whether a create was ever sent.
     is_sent: bool,
+    /// Of the newest create, among the questions.
+    #[serde(default)]
+    create_number: u32,
     #[serde(skip)]
     next_at: Option<Tick>,
     #[serde(skip)]
@@ -147,6 +152,7 @@ impl Order {
             watch_step: 0,
             is_short_watch: false,
             is_sent: false,
+            create_number: 0,
             next_at: None,
             queried_at: None,
             keyed_at: None,
@@ -214,6 +220,11 @@ impl Order {
         }
     }
 
+    /// Whether it is paid, or nobody can pay it any more.
+    pub(crate) const fn is_shut(&self) -> bool {
+        matches!(self.state, OrderState::Paid | OrderState::Closed)
+    }
+
     /// Whether the queries that follow a payment notice are still going on.
     pub(crate) const fn is_noticed(&self) -> bool {
         self.notice_step.is_some()
@@ -271,15 +282,17 @@ impl Order {
     pub(crate) fn handle_answer(
         &mut self,
         view: Result<&OrderView, GatewayRefusal>,
-        was_in_flight: bool,
+        (asked, was_in_flight): (&Asked, bool),
         turn: &Turn<'_>,
     ) -> News {
         self.unanswered = 0;
+        let is_stale = asked.number < self.create_number && turn.holds(Rule::MissingAskedLater);
         let news = match view {
             Ok(view) => {
                 self.observe(view, turn);
                 News::View
             }
+            Err(GatewayRefusal::OrderNotFound) if is_stale => News::Stale,
             Err(GatewayRefusal::OrderNotFound) => {
                 self.settle_state(self.missing_state(turn), turn);
                 News::NotFound
@@ -304,7 +317,7 @@ impl Order {
         self.unanswered = self.unanswered.saturating_add(1);
         let is_lost =
             question == Question::Create || self.unanswered >= turn.policy.timeouts.gateway_tries;
-        if is_lost && !self.is_definite() {
+        if is_lost && !self.is_shut() {
             self.state = OrderState::Unknown;
         }
         self.query_next = true;
@@ -337,6 +350,9 @@ impl Order {
             self.made_at = Some(turn.now.tick);
         }
         self.calls.ask(question, turn);
+        if question == Question::Create {
+            self.create_number = self.calls.count();
+        }
         self.calls.in_flight().cloned()
     }
 
@@ -356,13 +372,14 @@ impl Order {
     /// Ticks of another process mean nothing: what was in flight counts as overdue, and every
     /// wait starts again in full.
     pub(crate) fn handle_restart(&mut self, turn: &Turn<'_>) {
-        let was_in_flight = self.calls.expire(turn.now.tick).is_some();
+        let in_flight = self.calls.expire(turn.now.tick);
         self.keyed_at = None;
         self.made_at = Some(turn.now.tick).filter(|_| self.is_sent);
-        if was_in_flight || self.hint_pending || self.aim == Aim::Create {
-            if self.aim == Aim::Create {
-                self.state = OrderState::Unknown;
-            }
+        let is_creating = in_flight == Some(Question::Create) || self.aim == Aim::Create;
+        if is_creating && !self.is_shut() {
+            self.state = OrderState::Unknown;
+        }
+        if in_flight.is_some() || self.hint_pending || self.aim == Aim::Create {
             self.next_at = Some(turn.now.tick);
         } else {
             self.next_at = self.pause(turn).map(|pause| turn.now.tick + pause);
@@ -422,10 +439,6 @@ impl Order {
         }
     }
 
-    const fn is_definite(&self) -> bool {
-        matches!(self.state, OrderState::Paid | OrderState::Closed)
-    }
-
     /// Ask first, then act again: after silence the next question is always a query (R3).
     fn question(&self, turn: &Turn<'_>) -> Question {
         let asks_first = turn.holds(Rule::AskBeforeResend);
@@ -435,9 +448,7 @@ impl Order {
             Aim::Create => Question::Create,
             Aim::Watch | Aim::Rest => Question::Query,
             Aim::Final => Question::FinalQuery,
-            Aim::Close if self.query_next && asks_first || self.is_definite() => {
-                Question::FinalQuery
-            }
+            Aim::Close if self.query_next && asks_first || self.is_shut() => Question::FinalQuery,
             Aim::Close if self.is_too_young(turn) => Question::FinalQuery,
             Aim::Close => Question::Close,
         }

@@ -441,6 +441,28 @@ fn silence_before_any_quote_refuses_the_order() {
 }
 
 #[test]
+fn no_such_order_says_nothing_about_an_order_that_was_asked_for_later() {
+    let mut bench = Bench::new();
+    bench.look();
+    bench.pass(seconds(5));
+    let (_, slow) = bench.calls.last().cloned().unwrap();
+    bench.pass(seconds(5));
+    bench.answer(refused(GatewayRefusal::OrderNotFound));
+    bench.look();
+    // The second create is not answered either.
+    bench.pass(seconds(5));
+    assert_eq!(bench.state(), TransactionState::Closing);
+    bench.look();
+    assert!(bench.answer_under(slow, refused(GatewayRefusal::OrderNotFound)));
+    assert_eq!(bench.look(), NOTHING);
+    assert_eq!(bench.sale.order_state(), "unknown");
+    assert!(bench.sale.is_payable());
+    // What was asked after the create knows better.
+    bench.answer(refused(GatewayRefusal::OrderNotFound));
+    assert!(!bench.sale.is_payable());
+}
+
+#[test]
 fn a_slow_answer_counts_within_the_life_of_the_nonce_and_not_after() {
     for late in [4, 20] {
         let mut bench = Bench::quoted();

@@ -114,6 +114,18 @@ fn a_refund_in_flight_is_asked_about_before_it_is_repeated_under_its_own_id() {
 }
 
 #[test]
+fn an_order_that_was_being_made_when_the_offer_ended_can_be_paid_after_a_restart() {
+    let mut bench = Bench::new();
+    bench.step(|sale, turn| sale.handle_ended(EndReason::Cancelled, turn));
+    assert_eq!(bench.state(), TransactionState::Closing);
+    bench.restart();
+    assert!(bench.sale.is_payable());
+    bench.look();
+    bench.answer(refused(GatewayRefusal::OrderNotFound));
+    assert!(!bench.sale.is_payable());
+}
+
+#[test]
 fn an_order_being_closed_is_closed_after_a_restart() {
     let mut bench = Bench::quoted();
     bench.pass(seconds(120));
