@@ -335,10 +335,18 @@ impl Sale {
         }
     }
 
+    /// Expires once nobody can pay.
+    pub(super) fn end_unpaid(&mut self, turn: &mut Turn<'_>) {
+        if self.order.is_shut() {
+            self.expire_sale(self.end_reason(), turn);
+        } else {
+            self.close(turn);
+        }
+    }
+
     /// Closes the order unless it is shut, paid, or was never made.
     pub(super) fn shut_order(&mut self, turn: &mut Turn<'_>) {
-        let is_shut = matches!(self.order.state, OrderState::Paid | OrderState::Closed);
-        if self.order.is_sent() && !is_shut {
+        if self.order.is_sent() && !self.order.is_shut() {
             self.order.set_aim(Aim::Close, turn);
         } else if self.order.aim() != Aim::Rest {
             self.order.rest(true, turn);

@@ -16,8 +16,8 @@ use super::order::Aim;
 use super::payment::Payment;
 use super::refund::{Refund, RefundReason};
 use super::review::ReviewReason;
-use super::transaction::{NonceLife, TransactionState};
-use super::{Output, Sale, Turn, UncertainPolicy, Word};
+use super::transaction::{Ending, NonceLife, TransactionState};
+use super::{Output, Sale, Turn, Word};
 use crate::ledger;
 use crate::rules::Rule;
 
@@ -180,8 +180,13 @@ impl Sale {
         if self.transaction.kept.is_some() {
             self.give_back(OffReason::TooLate, Some(reason), turn);
         } else {
-            // Nothing was to be paid, so nothing is to be returned.
-            self.expire_sale(OffReason::TooLate, turn);
+            // Nothing was paid, so nothing is to be returned; but a person may have opened while the
+            // order could be paid.
+            self.transaction.ending = Some(Ending {
+                reason: OffReason::TooLate,
+                is_withdrawn: true,
+            });
+            self.end_unpaid(turn);
         }
     }
 

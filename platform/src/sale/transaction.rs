@@ -119,14 +119,21 @@ impl TransactionState {
                 Review,
             ],
             Confirmed => &[Commanded, RefundPending],
-            Commanded => &[Done, LinkageUnknown, RefundPending, Expired, Review],
-            LinkageUnknown => &[Done, Commanded, RefundPending, Expired, Review],
-            Closing => &[Expired, RefundPending, Review, Confirmed],
+            Commanded => &[
+                Done,
+                LinkageUnknown,
+                RefundPending,
+                Closing,
+                Expired,
+                Review,
+            ],
+            LinkageUnknown => &[Done, Commanded, RefundPending, Closing, Expired, Review],
+            Closing => &[Done, Expired, RefundPending, Review, Confirmed],
             // A person knows of late money that went back by another hand.
             Expired => &[RefundPending, Refunded, Review, Done, Confirmed],
             Refunded => &[RefundPending, Review, Done, Confirmed],
             RefundPending => &[Refunded, Done, Review],
-            Review => &[Expired, Refunded, Done, RefundPending, Confirmed],
+            Review => &[Closing, Expired, Refunded, Done, RefundPending, Confirmed],
             Done => &[RefundPending],
         };
         ways.contains(&next)

@@ -73,6 +73,26 @@ fn a_sale_is_opened_by_hand_once_and_its_order_is_closed() {
 }
 
 #[test]
+fn an_opening_by_hand_that_the_terminal_refuses_ends_once_nobody_can_pay() {
+    let mut bench = Bench::quoted();
+    assert_eq!(open_by_hand(&mut bench), Ok(()));
+    bench.result(LinkageOutcome::Refused {
+        reason: RefusalReason::DeviceUnreachable,
+    });
+    assert_eq!(bench.state(), TransactionState::Closing);
+    assert!(bench.sale.is_payable());
+    bench.look();
+    bench.pass(seconds(10));
+    assert_eq!(bench.look(), ["ask query"]);
+    bench.answer(open());
+    bench.pass(seconds(10));
+    assert_eq!(bench.look(), ["ask close"]);
+    bench.answer(closed());
+    assert_eq!(bench.look(), ["settled"]);
+    assert_eq!(bench.state(), TransactionState::Expired);
+}
+
+#[test]
 fn money_that_meets_an_opening_by_hand_goes_back() {
     let mut bench = Bench::quoted();
     assert_eq!(open_by_hand(&mut bench), Ok(()));
