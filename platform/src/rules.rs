@@ -94,6 +94,11 @@ pub enum Rule {
     OtherJournalIsUncertain,
     /// R8: when nobody knows, the device's policy decides.
     UncertainFollowsPolicy,
+    /// R8: what is paid for a sale that was served without a permit of ours is not paid back by
+    /// itself.
+    ServedStays,
+    /// R8: of a sale that is older than a restore, what nobody knows is for a person.
+    RestoredIsReviewed,
     /// R8: partial service goes to a person.
     PartialIsReviewed,
     /// R8: the sensor settles what the terminal could not.

@@ -182,6 +182,7 @@ impl Core {
             now,
             entropy: &mut *self.entropy,
             policy: &gateway.policy,
+            store_epoch: self.ground.store_epoch,
             caps: &mut self.caps,
             taken: &no_payments,
         };

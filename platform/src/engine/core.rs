@@ -402,6 +402,7 @@ impl Core {
             now,
             entropy: &mut *self.entropy,
             policy: &gateway.policy,
+            store_epoch: self.ground.store_epoch,
             caps: &mut self.caps,
             taken: &self.taken,
         };

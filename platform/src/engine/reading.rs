@@ -173,7 +173,12 @@ impl Core {
             return;
         }
         open.remove(&answer.transaction);
-        if open.is_empty() {
+        let is_read = open.is_empty();
+        if let Finding::Uncertain(_) = answer.finding {
+            // Before anything mends: what it may have served is not returned by itself.
+            self.step(answer.transaction, now, Sale::handle_forgotten);
+        }
+        if is_read {
             self.note_read(terminal, now);
         }
     }

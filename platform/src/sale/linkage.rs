@@ -89,13 +89,14 @@ impl Sale {
         let detail = json!({"outcome": outcome, "said": result.outcome});
         let state = self.transaction.state;
         let was_permitted = self.transaction.was_permitted();
-        if self.result.as_ref() != Some(result.jws()) {
+        let is_new = self.result.as_ref() != Some(result.jws());
+        if is_new {
             self.event("result", detail, turn);
             self.transaction.outcome = Some(outcome);
             self.result = Some(result.jws().clone());
         }
         if !was_permitted {
-            self.take_unpermitted(outcome, turn);
+            self.take_unpermitted(outcome, is_new, turn);
         } else if state.may_act() || self.awaits_person() {
             self.take_outcome(outcome, turn);
         } else if outcome == LinkageOutcome::Done && state != TransactionState::Done {
@@ -106,14 +107,18 @@ impl Sale {
         }
     }
 
-    /// Without a permit a terminal can only say that it will not act: that acknowledges our OFF,
-    /// or takes the offer back.
-    fn take_unpermitted(&mut self, outcome: LinkageOutcome, turn: &mut Turn<'_>) {
+    /// Without a permit a terminal says that it will not act: that acknowledges our OFF, or takes the
+    /// offer back. If it says anything else, there is a permit that we have forgotten.
+    fn take_unpermitted(&mut self, outcome: LinkageOutcome, is_new: bool, turn: &mut Turn<'_>) {
         self.withdraw_word(Word::Off);
         self.transaction.repeat_at = None;
-        if outcome == LinkageOutcome::Done {
-            self.review(ReviewReason::DoneWithoutPermit, turn);
-        } else if self.transaction.state.is_undecided() {
+        let has_acted = matches!(
+            outcome,
+            LinkageOutcome::Done | LinkageOutcome::Uncertain { .. }
+        );
+        if has_acted && is_new {
+            self.keep_unpermitted(turn);
+        } else if !has_acted && self.transaction.state.is_undecided() {
             self.withdraw(OffReason::Ended, turn);
         } else {
             self.say_end_again(true, turn);
@@ -193,7 +198,7 @@ impl Sale {
     /// Nobody can say whether the device moved: a definite answer (R8).
     pub(super) fn uncertain(&mut self, reason: UncertainReason, turn: &mut Turn<'_>) {
         let is_partial = reason == UncertainReason::Partial && turn.holds(Rule::PartialIsReviewed);
-        let is_loss = (turn.policy.uncertain == UncertainPolicy::RefundAsLoss && !is_partial)
+        let is_loss = (self.is_loss_accepted(turn) && !is_partial)
             || !turn.holds(Rule::UncertainFollowsPolicy);
         if is_loss {
             self.not_served(RefundReason::LinkageUncertain, turn);
@@ -207,7 +212,7 @@ impl Sale {
     /// Every permit is dead and the journal has not answered (R6, R8).
     pub(super) fn give_up(&mut self, turn: &mut Turn<'_>) {
         self.event("gave_up", json!({}), turn);
-        if turn.policy.uncertain == UncertainPolicy::RefundAsLoss {
+        if self.is_loss_accepted(turn) {
             self.not_served(RefundReason::GaveUp, turn);
         } else {
             self.uncertain(UncertainReason::NoFeedback, turn);
@@ -332,10 +337,13 @@ impl Sale {
         (!payment.is_earned).then(|| (id, payment.owed()))
     }
 
-    /// A person was asked because nobody knew; a definite word answers it.
+    /// A person was asked because nobody knew, or the terminal knew more than we; a definite word
+    /// answers the former.
     pub(super) fn awaits_person(&self) -> bool {
+        let reviews = &self.transaction.reviews;
         let is_open = self.transaction.state == TransactionState::Review
-            && self.transaction.reviews.has(ReviewReason::LinkageUncertain);
+            && (reviews.has(ReviewReason::LinkageUncertain)
+                || reviews.has(ReviewReason::DoneWithoutPermit));
         let is_kept = |payment: &Payment| payment.refund.is_none();
         let kept = self.transaction.kept;
         is_open && kept.is_none_or(|id| self.payments.get(&id).is_some_and(is_kept))

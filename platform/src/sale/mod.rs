@@ -20,6 +20,7 @@ mod payer_view;
 mod payment;
 mod policy;
 mod refund;
+mod restored;
 mod review;
 mod timeout;
 mod transaction;
@@ -31,7 +32,7 @@ pub(crate) mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use protocol::id::{BootId, Entropy, PaymentId, TransactionId};
+use protocol::id::{BootId, Entropy, PaymentId, StoreEpoch, TransactionId};
 use protocol::message::{EndReason, LinkageResult, OffReason, OrderRequest, Receipt};
 use protocol::signed::{Jws, Verified};
 use protocol::time::{Now, Tick};
@@ -67,6 +68,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) now: Now,
     pub(crate) entropy: &'a mut dyn Entropy,
     pub(crate) policy: &'a Policy,
+    /// The epoch in which the store is now.
+    pub(crate) store_epoch: StoreEpoch,
     /// What was returned by itself lately (R13).
     pub(crate) caps: &'a mut Caps,
     /// Payments of which the store knows whose they are, as far as this step may meet them (I4).

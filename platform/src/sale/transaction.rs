@@ -225,6 +225,9 @@ pub(crate) struct Transaction {
     pub(crate) inquiry: Option<Nonce>,
     pub(crate) outcome: Option<LinkageOutcome>,
     pub(crate) reviews: Reviews,
+    /// The terminal has no record of it although it was open in our store.
+    #[serde(default)]
+    pub(crate) is_forgotten: bool,
     /// It waits until no earlier order of its terminal is open (R4).
     pub(crate) is_blocked: bool,
     /// Whether the terminal's journal has answered an inquiry for good.
@@ -262,6 +265,7 @@ impl Transaction {
             inquiry: None,
             outcome: None,
             reviews: Reviews::default(),
+            is_forgotten: false,
             is_blocked: false,
             has_answered: false,
             settle_waits: false,

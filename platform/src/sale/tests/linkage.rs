@@ -252,6 +252,94 @@ fn a_done_without_a_permit_is_for_a_person() {
     let mut bench = Bench::quoted();
     bench.result(LinkageOutcome::Done);
     assert_eq!(bench.state(), TransactionState::Review);
+    // And so is what is paid for it.
+    bench.answer(paid(&[exact(1), exact(2)]));
+    bench.pass(seconds(600));
+    assert_eq!(bench.state(), TransactionState::Review);
+    let returned: Vec<_> = bench
+        .refunds()
+        .iter()
+        .map(|refund| refund.payment)
+        .collect();
+    assert_eq!(returned, [exact(2).payment]);
+}
+
+#[test]
+fn a_done_that_a_restored_store_has_forgotten_is_earned() {
+    let mut bench = Bench::quoted();
+    bench.store_epoch = StoreEpoch::from_random([44; 16]);
+    bench.result(LinkageOutcome::Done);
+    assert_eq!(bench.reasons(), [ReviewReason::DoneWithoutPermit]);
+    bench.answer(paid(&[exact(1)]));
+    assert_eq!(
+        (bench.state(), bench.reasons()),
+        (TransactionState::Done, vec![])
+    );
+    bench.result(LinkageOutcome::Done);
+    bench.pass(seconds(90_000));
+    assert_eq!(bench.state(), TransactionState::Done);
+    assert_eq!(
+        (bench.refunds(), bench.balance(Account::Suspense)),
+        (vec![], 0)
+    );
+}
+
+#[test]
+fn a_doubt_about_a_permit_that_was_forgotten_is_for_a_person() {
+    let uncertain = |bench: &Bench| {
+        assert_eq!(bench.reasons(), [ReviewReason::LinkageUncertain]);
+        assert_eq!(bench.refunds(), vec![]);
+    };
+    let mut bench = Bench::quoted();
+    bench.store_epoch = StoreEpoch::from_random([44; 16]);
+    bench.result(PARTIAL);
+    uncertain(&bench);
+    bench.answer(paid(&[exact(1)]));
+    bench.pass(seconds(600));
+    uncertain(&bench);
+}
+
+#[test]
+fn what_is_paid_for_a_sale_that_its_terminal_has_forgotten_is_for_a_person() {
+    for is_paid_before in [true, false] {
+        let mut bench = Bench::quoted();
+        bench.store_epoch = StoreEpoch::from_random([44; 16]);
+        bench.policy.self_mending = false;
+        bench.step(|sale, turn| sale.handle_ended(EndReason::Cancelled, turn));
+        if is_paid_before {
+            bench.answer(paid(&[exact(1)]));
+        }
+        bench.step(Sale::handle_forgotten);
+        if !is_paid_before {
+            bench.answer(paid(&[exact(1)]));
+        }
+        bench.policy.self_mending = true;
+        bench.step(Sale::handle_mending);
+        bench.pass(seconds(600));
+        assert_eq!(bench.state(), TransactionState::Review);
+        assert_eq!(bench.reasons(), [ReviewReason::LinkageUncertain]);
+        assert_eq!(bench.refunds(), vec![]);
+    }
+}
+
+#[test]
+fn a_late_payment_that_is_held_stays_when_its_terminal_says_that_it_has_served() {
+    let mut bench = Bench::quoted();
+    bench.store_epoch = StoreEpoch::from_random([44; 16]);
+    bench.policy.self_mending = false;
+    bench.step(|sale, turn| sale.handle_ended(EndReason::Cancelled, turn));
+    bench.answer(paid(&[exact(1)]));
+    assert_eq!(bench.state(), TransactionState::RefundPending);
+    bench.result(LinkageOutcome::Done);
+    assert_eq!(bench.state(), TransactionState::Done);
+    bench.policy.self_mending = true;
+    bench.step(Sale::handle_mending);
+    bench.pass(seconds(90_000));
+    assert_eq!(
+        (bench.refunds(), bench.state()),
+        (vec![], TransactionState::Done)
+    );
+    assert_eq!(bench.refund_rows, ["requested", "cancelled"]);
 }
 
 #[test]

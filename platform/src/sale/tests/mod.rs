@@ -55,6 +55,7 @@ pub(super) struct Bench {
     pub(super) sale: Sale,
     pub(super) now: Now,
     pub(super) policy: Policy,
+    pub(super) store_epoch: StoreEpoch,
     pub(super) caps: Caps,
     /// Payments that are booked for some transaction.
     pub(super) taken: BTreeMap<PaymentId, TransactionId>,
@@ -102,6 +103,7 @@ impl Bench {
             now,
             entropy: &mut entropy,
             policy: &policy,
+            store_epoch: epoch(),
             caps: &mut caps,
             taken: &taken,
         };
@@ -111,6 +113,7 @@ impl Bench {
             sale,
             now,
             policy,
+            store_epoch: epoch(),
             caps,
             taken,
             entropy,
@@ -155,6 +158,7 @@ impl Bench {
             now: self.now,
             entropy: &mut self.entropy,
             policy: &self.policy,
+            store_epoch: self.store_epoch,
             caps: &mut self.caps,
             taken: &self.taken,
         };
@@ -443,6 +447,10 @@ pub(super) fn hand() -> Hand {
 
 pub(super) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+pub(super) fn epoch() -> StoreEpoch {
+    StoreEpoch::from_random([6; 16])
 }
 
 pub(super) fn currency() -> Currency {

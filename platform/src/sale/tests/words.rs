@@ -40,7 +40,7 @@ pub(super) fn site_facts() -> SiteFacts {
         devices: vec!["gate".parse().unwrap()],
         gateway: "mock".parse().unwrap(),
         order_lifetime_ms: LIFETIME_MS,
-        store_epoch: StoreEpoch::from_random([6; 16]),
+        store_epoch: epoch(),
         traceparent: None,
         time_zone: "Asia/Shanghai".to_owned(),
         status_url: Some("https://pay.example/r/".to_owned()),
