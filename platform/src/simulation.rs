@@ -5,6 +5,8 @@
 //! apply, [`Platform::commit`] writes and only then gives out what is sent. A
 //! [`Platform::crash`] forgets everything that was not committed.
 
+mod hand;
+
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -15,18 +17,20 @@ use protocol::signed::SigningKey;
 use protocol::time::{Now, Tick};
 use protocol::topic::Topic;
 
+pub use self::hand::{Deed, Resolution};
 use crate::caps::CapLimits;
 use crate::config;
 use crate::engine::core::{Core, Ground, Source};
 use crate::engine::gateway::gateways;
 use crate::engine::speak::Speaker;
 use crate::ledger::{Account, check_balanced};
+use crate::reconciliation::ReconciliationPolicy;
 use crate::registry::Registry;
 use crate::rules::Rules;
-use crate::sale::{Timeouts, UncertainPolicy};
+use crate::sale::{Sale, Timeouts, UncertainPolicy};
 use crate::site::Described;
-use crate::store::Store as _;
 use crate::store::memory::MemoryStore;
+use crate::store::{SaleRow, Store as _};
 
 /// Why a platform can't be simulated: the same checks as for a real one.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +49,8 @@ pub struct Setup {
     pub timeouts: Timeouts,
     pub uncertain: UncertainPolicy,
     pub caps: CapLimits,
+    /// None reconciles never.
+    pub reconciliation: Option<ReconciliationPolicy>,
     /// [`Sound`](crate::rules::Sound), or it with something taken away.
     pub rules: &'static dyn Rules,
 }
@@ -54,8 +60,11 @@ pub struct Setup {
 pub struct Platform {
     core: Core,
     store: MemoryStore,
+    reconciliation: Option<ReconciliationPolicy>,
     /// Something was applied since the last commit.
     is_touched: bool,
+    /// Counts what people have done: each act has an id of its own.
+    acts: u64,
 }
 
 /// One sale in the books, in minor units of its currency.
@@ -66,19 +75,22 @@ pub struct Booked {
     pub order_state: String,
     /// Whether anything is still to be done.
     pub open: bool,
+    /// Whether it waits for a person.
+    pub is_reviewed: bool,
     pub currency: Currency,
     pub suspense: i64,
     pub kept: i64,
 }
 
 impl Platform {
-    /// A platform with an empty store.
+    /// A platform with an empty store, started at `now`.
     ///
     /// # Errors
     /// When the sites contradict themselves.
     pub fn start(
         setup: Setup,
         mut entropy: impl Entropy + Clone + std::fmt::Debug + Send + Sync + 'static,
+        now: Now,
     ) -> Result<Self, SimulationError> {
         let store = MemoryStore::new(StoreEpoch::from_random(entropy.bytes()));
         let registry = Registry::build(&setup.sites).map_err(SimulationError::Sites)?;
@@ -100,11 +112,15 @@ impl Platform {
             caps: setup.caps,
         };
         let entropy: Box<dyn Source> = Box::new(entropy);
-        Ok(Self {
+        let mut platform = Self {
             core: Core::new(ground, entropy),
             store,
+            reconciliation: setup.reconciliation,
             is_touched: false,
-        })
+            acts: 0,
+        };
+        platform.begin_reconciliation(now);
+        Ok(platform)
     }
 
     /// A message from the broker. Its sender may be told that it was taken once
@@ -114,6 +130,7 @@ impl Platform {
         let taken = self.core.believe(topic, payload, is_retained);
         let wanted = self.core.wanted(&taken.intent);
         self.load(&wanted, now);
+        self.lend(&self.core.books_wanted(&taken.intent));
         for (gateway, payment) in self.core.new_payments(&taken.intent) {
             let owner = self.store.payment_owner(&gateway, payment).ok().flatten();
             let owned = owner.map(|transaction| (payment, transaction));
@@ -123,6 +140,7 @@ impl Platform {
         if let Some((terminal, record)) = taken.record {
             self.core.take_record(&terminal, record, now);
         }
+        self.reconcile(now);
     }
 
     /// The connection to the broker is new.
@@ -136,6 +154,7 @@ impl Platform {
         let watched = self.core.due_elsewhere(now.tick);
         self.load(&watched, now);
         self.core.handle_timeout(&watched, now);
+        self.reconcile(now);
     }
 
     #[must_use]
@@ -207,6 +226,7 @@ impl Platform {
         }
         self.adopt_standing(now);
         self.load(&open, now);
+        self.begin_reconciliation(now);
         self.core.handle_loaded(now);
     }
 
@@ -231,6 +251,7 @@ impl Platform {
             state: row.state.clone(),
             order_state: row.order_state.clone(),
             open: row.open,
+            is_reviewed: is_reviewed(row),
             currency: row.amount.currency(),
             suspense: balance(row.transaction, Account::Suspense),
             kept: balance(row.transaction, Account::Merchant)
@@ -294,4 +315,10 @@ impl Platform {
             }
         }
     }
+}
+
+/// In the state of that name, or served and with a payment that a person must see to.
+fn is_reviewed(row: &SaleRow) -> bool {
+    let sale = || serde_json::from_str::<Sale>(&row.document).ok();
+    row.state == "review" || row.open && sale().is_some_and(|sale| sale.reviews().next().is_some())
 }

@@ -93,7 +93,7 @@ pub(crate) type Known = BTreeMap<ActId, ActRow>;
 
 impl Core {
     /// Sales that must be in memory before `act` is applied.
-    pub(super) fn wanted_by(&self, act: &Act) -> Option<TransactionId> {
+    pub(crate) fn wanted_by(&self, act: &Act) -> Option<TransactionId> {
         let transaction = act.deed.transaction();
         transaction.filter(|transaction| !self.has(*transaction))
     }

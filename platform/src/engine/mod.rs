@@ -57,7 +57,7 @@ use crate::sale::{Timeouts, UncertainPolicy};
 use crate::store::Store;
 
 pub(crate) use self::hand::{ActSender, Acts, channel};
-pub(crate) use self::writer::WriterError as EngineError;
+pub(crate) use self::writer::{WriterError as EngineError, book_rows};
 
 /// Inputs of one round. A sync costs 0.2 to 5 ms and is shared by all of them; above 256 the first
 /// one would wait for the last one's signature.

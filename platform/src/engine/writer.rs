@@ -212,7 +212,8 @@ fn load<S: Store>(store: &S, wanted: &[TransactionId]) -> Result<Vec<Loaded>, St
     Ok(loaded)
 }
 
-fn book_rows<S: Store>(
+/// Rows of ours that a reconciliation waits for.
+pub(crate) fn book_rows<S: Store>(
     store: &S,
     gateway: &GatewayId,
     want: &Want,
