@@ -180,7 +180,8 @@ fn restore_store(state: &mut State) {
     let now = state.now();
     let mut platform = state.platform.copy();
     platform.restore(backup.content(), [77; 16], now);
-    state.tap.platform_is_restored();
+    let name = state.terminal.content().name().clone();
+    state.tap.platform_is_restored([name].into());
     start_platform(state, platform);
 }
 

@@ -8,7 +8,7 @@ use platform::config::Timeouts;
 use protocol::time::{Now, Tick, Utc};
 use tests::world::build::{self, Pace};
 use tests::world::dice::Dice;
-use tests::world::plan::Plan;
+use tests::world::plan::{Plan, Rare};
 use tests::world::tap::Tap;
 
 use crate::acts::{deliver, restart_terminal, timer, with_terminal, write};
@@ -54,13 +54,13 @@ impl World {
     fn connected(&self) -> anyhow::Result<State> {
         let (plan, pace) = (self.plan(), pace());
         let mut dice = Dice::new(1, 100);
-        let terminal = build::terminal(0, self.rules, &pace, start(), &mut dice)?;
+        let terminal = build::terminal((0, &plan), self.rules, &pace, start(), &mut dice)?;
         let mut state = State {
             tick: start().tick,
             step_ms: 0,
             terminal: Cell::new(terminal, |terminal, hasher| terminal.hash(hasher)),
             terminal_dice: dice,
-            platform: Cell::new(build::hub(&plan, self.rules, &pace)?, |_, _| {}),
+            platform: Cell::new(build::hub(&plan, self.rules, &pace, start())?, |_, _| {}),
             replica: None,
             backup: None,
             copy: None,
@@ -89,6 +89,7 @@ impl World {
             refund_as_loss: self.refund_as_loss,
             is_brisk: true,
             outcomes: vec![self.outcome],
+            rare: Rare::default(),
             ..Plan::of(1)
         }
     }

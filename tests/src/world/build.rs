@@ -1,11 +1,12 @@
 //! The parties of a world: who they are, what is sold, whose keys they know.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use edge_agent::simulation as edge;
 use payment_mock::simulation as mock;
-use platform::config::{CapLimits, Capabilities, Gateway, Timeouts, UncertainPolicy};
+use platform::config::{
+    CapLimits, Capabilities, Gateway, ReconciliationPolicy, Timeouts, UncertainPolicy,
+};
 use platform::simulation as hub;
 use platform::site::{Described, Item, Site, Terminal};
 use protocol::id::{DeviceId, ItemId};
@@ -74,7 +75,29 @@ pub fn item() -> anyhow::Result<ItemId> {
     Ok("wash-40".parse()?)
 }
 
-pub fn hub(plan: &Plan, rules: RuleBook, pace: &Pace) -> anyhow::Result<hub::Platform> {
+/// One refund of each kind goes out by itself; the next one waits for a person.
+#[must_use]
+pub fn tight_caps() -> CapLimits {
+    CapLimits {
+        per_terminal: 1,
+        breaker_count: 1,
+        ..CapLimits::default()
+    }
+}
+
+/// Statements are compared soon enough for a world to see what comes of it.
+fn reconciliation() -> ReconciliationPolicy {
+    let minute = 60_000;
+    ReconciliationPolicy {
+        interval_ms: 10 * minute,
+        deep_interval_ms: 30 * minute,
+        grace_ms: 20 * minute,
+        ..ReconciliationPolicy::default()
+    }
+}
+
+pub fn hub(plan: &Plan, rules: RuleBook, pace: &Pace, now: Now) -> anyhow::Result<hub::Platform> {
+    let needs_statements = plan.rare.restore.is_some() || !plan.rare.deeds.is_empty();
     let setup = hub::Setup {
         platform: "main".parse()?,
         key: SigningKey::from_seed(PLATFORM_SEED),
@@ -90,10 +113,15 @@ pub fn hub(plan: &Plan, rules: RuleBook, pace: &Pace) -> anyhow::Result<hub::Pla
         } else {
             UncertainPolicy::Review
         },
-        caps: CapLimits::default(),
+        caps: if plan.rare.are_caps_tight {
+            tight_caps()
+        } else {
+            CapLimits::default()
+        },
+        reconciliation: needs_statements.then(reconciliation),
         rules: rules.platform,
     };
-    Ok(hub::Platform::start(setup, Dice::new(plan.seed, 1))?)
+    Ok(hub::Platform::start(setup, Dice::new(plan.seed, 1), now)?)
 }
 
 pub fn server(plan: &Plan, now: Now) -> anyhow::Result<mock::Server> {
@@ -107,7 +135,7 @@ pub fn server(plan: &Plan, now: Now) -> anyhow::Result<mock::Server> {
 }
 
 pub fn terminal(
-    index: usize,
+    (index, plan): (usize, &Plan),
     rules: RuleBook,
     pace: &Pace,
     now: Now,
@@ -119,7 +147,10 @@ pub fn terminal(
         platform_keys: Keyring::of(platform_key()),
         key_seed: seed_of(index),
         page_url: format!("http://{}", name(index)),
-        devices: BTreeMap::from([(device()?, Duration::from_secs(60))]),
+        devices: devices(plan)?
+            .into_iter()
+            .map(|device| (device, Duration::from_secs(60)))
+            .collect(),
         limits: pace.limits.clone(),
         journal_capacity: 512 * 1024,
         stepwise: true,
@@ -128,22 +159,26 @@ pub fn terminal(
     Ok(edge::Terminal::start(setup, now, entropy))
 }
 
-fn device() -> anyhow::Result<DeviceId> {
-    Ok("washer".parse()?)
+/// The first one decides.
+fn devices(plan: &Plan) -> anyhow::Result<Vec<DeviceId>> {
+    let names = ["washer", "light"].into_iter().take(plan.rare.devices);
+    names.map(|name| Ok(name.parse()?)).collect()
 }
 
 fn name(index: usize) -> String {
     format!("washer-{}", index + 1)
 }
 
-fn seed_of(index: usize) -> [u8; 32] {
+pub(super) fn seed_of(index: usize) -> [u8; 32] {
     let mut seed = [3; 32];
     seed[..8].copy_from_slice(&index.to_be_bytes());
     seed
 }
 
 fn site(plan: &Plan) -> anyhow::Result<Site> {
-    let terminals: anyhow::Result<Vec<_>> = (0..plan.terminals).map(site_terminal).collect();
+    let terminals: anyhow::Result<Vec<_>> = (0..plan.terminals)
+        .map(|index| site_terminal(index, plan))
+        .collect();
     Ok(Site {
         id: "north".parse()?,
         merchant: Merchant {
@@ -164,21 +199,21 @@ fn site(plan: &Plan) -> anyhow::Result<Site> {
         items: vec![Item {
             id: item()?,
             name: Text::english("Wash 40 °C"),
-            price: "12.00".to_owned(),
+            price: if plan.rare.is_free { "0.00" } else { "12.00" }.to_owned(),
             quantity_max: 2,
         }],
         terminals: terminals?,
     })
 }
 
-fn site_terminal(index: usize) -> anyhow::Result<Terminal> {
+fn site_terminal(index: usize, plan: &Plan) -> anyhow::Result<Terminal> {
     Ok(Terminal {
         id: name(index).parse()?,
         place: Place {
             id: name(index).parse()?,
             name: format!("Machine {}", index + 1),
         },
-        devices: vec![device()?],
+        devices: devices(plan)?,
         public_key: SigningKey::from_seed(seed_of(index)).public(),
         retired_public_keys: vec![],
     })

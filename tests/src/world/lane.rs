@@ -7,7 +7,7 @@ use protocol::time::Tick;
 
 use super::dice::Dice;
 use super::payer::Person;
-use super::plan::{Device, Fault, Plan};
+use super::plan::{Device, DiskFault, Fault, Plan};
 use super::{Happening, Party, World};
 
 #[derive(Debug)]
@@ -20,6 +20,10 @@ pub(super) struct Lane {
     pub(super) people: Vec<Person>,
     /// Moves that are under way or whose word is.
     pub(super) motions: Vec<TransactionId>,
+    /// All that its devices were told to move for.
+    pub(super) switched: Vec<TransactionId>,
+    /// What power comes back on, if not on the disk as it was.
+    pub(super) disk_fault: Option<DiskFault>,
     /// Whose result may not be on the disk yet.
     pub(super) last_motion: Option<TransactionId>,
     pub(super) is_write_due: bool,
@@ -40,6 +44,23 @@ pub(super) struct Motion {
     is_late: bool,
 }
 
+impl Motion {
+    /// What its device number `index` says of itself.
+    fn word_of(&self, index: usize) -> (DeviceOutcome, Feedback) {
+        let is_first = index == 0;
+        match self.behaviour {
+            _ if self.is_late => (DeviceOutcome::Failed, Feedback::None),
+            Device::MovesUnsure | Device::StuckUnsure => (DeviceOutcome::Uncertain, Feedback::None),
+            Device::Moves => (DeviceOutcome::Done, Feedback::ReadBack),
+            Device::MovesFirst if is_first => (DeviceOutcome::Done, Feedback::ReadBack),
+            Device::MovesSecond if !is_first => (DeviceOutcome::Done, Feedback::ReadBack),
+            Device::Refuses | Device::MovesFirst | Device::MovesSecond => {
+                (DeviceOutcome::Failed, Feedback::Contradicts)
+            }
+        }
+    }
+}
+
 impl Lane {
     pub(super) fn new(terminal: Terminal, dice: Dice, plan: &Plan, index: usize) -> Self {
         let people = plan.payers.get(index).cloned().unwrap_or_default();
@@ -50,6 +71,8 @@ impl Lane {
             boot: 0,
             people: people.into_iter().map(Person::new).collect(),
             motions: Vec::new(),
+            switched: Vec::new(),
+            disk_fault: None,
             last_motion: None,
             is_write_due: false,
             writes: 0,
@@ -73,6 +96,7 @@ impl World {
             match output {
                 Output::Publish { topic, payload } => {
                     self.tap.terminal_says(&topic, &payload, self.tick);
+                    let payload = self.lie(lane, &topic, payload);
                     self.publish(Party::Terminal(lane), topic, payload);
                 }
                 Output::Switch {
@@ -145,7 +169,12 @@ impl World {
     ) {
         let trouble = self.plan.device_trouble;
         let own = &mut self.lanes[lane];
-        let behaviour = if own.dice.chance(trouble) {
+        let in_part = self.plan.rare.in_part;
+        let behaviour = if devices.len() > 1 && in_part > 0 && own.dice.chance(in_part) {
+            *own.dice
+                .pick(&[Device::MovesFirst, Device::MovesSecond])
+                .unwrap_or(&Device::MovesFirst)
+        } else if own.dice.chance(trouble) {
             *own.dice
                 .pick(&[Device::MovesUnsure, Device::Refuses, Device::StuckUnsure])
                 .unwrap_or(&Device::Moves)
@@ -157,6 +186,7 @@ impl World {
             _ => own.dice.between(2, 300),
         };
         own.motions.push(transaction);
+        own.switched.push(transaction);
         own.last_motion = Some(transaction);
         let boot = own.boot;
         let motion = Motion {
@@ -188,6 +218,11 @@ impl World {
                     self.oracle.excuse(motion.transaction);
                 }
                 Device::StuckUnsure => self.oracle.excuse(motion.transaction),
+                Device::MovesFirst | Device::MovesSecond => {
+                    self.switch_on(motion.transaction);
+                    self.oracle.served_in_part(motion.transaction);
+                    self.seen("served in part");
+                }
                 Device::Refuses => {}
             }
         }
@@ -198,31 +233,31 @@ impl World {
     fn switch_on(&mut self, transaction: TransactionId) {
         let orders = self.server.totals();
         let order = orders.iter().find(|order| order.order == transaction);
-        self.oracle.switched_on(transaction, order, self.tick);
+        let is_free = self.plan.rare.is_free;
+        self.oracle
+            .switched_on(transaction, order, is_free, self.tick);
         let broken = self.tap.switched_on(transaction, self.tick);
         self.note(broken);
         self.seen("ON");
     }
 
-    pub(super) fn said(&mut self, motion: Motion) {
+    pub(super) fn said(&mut self, motion: &Motion) {
         let now = self.now();
         let own = &mut self.lanes[motion.lane];
         if own.boot != motion.boot {
             return;
         }
         own.motions.retain(|moving| *moving != motion.transaction);
-        let (outcome, feedback) = match motion.behaviour {
-            _ if motion.is_late => (DeviceOutcome::Failed, Feedback::None),
-            Device::Moves => (DeviceOutcome::Done, Feedback::ReadBack),
-            Device::Refuses => (DeviceOutcome::Failed, Feedback::Contradicts),
-            Device::MovesUnsure | Device::StuckUnsure => (DeviceOutcome::Uncertain, Feedback::None),
+        let devices = motion.devices.iter().enumerate();
+        let result = |(index, device): (usize, &DeviceId)| {
+            let (outcome, feedback) = motion.word_of(index);
+            DeviceResult {
+                device: device.clone(),
+                outcome,
+                feedback,
+            }
         };
-        let result = |device: DeviceId| DeviceResult {
-            device,
-            outcome,
-            feedback,
-        };
-        let results = motion.devices.into_iter().map(result).collect();
+        let results = devices.map(result).collect();
         own.terminal
             .switched(motion.transaction, results, now, &mut own.dice);
         self.drain_lane(motion.lane);

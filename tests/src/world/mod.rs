@@ -10,6 +10,7 @@
 //! | `lane` | a terminal, its disk and its device |
 //! | `payer` | people with phones |
 //! | `trouble` | crashes, cuts, partitions, stepped clocks |
+//! | `rare` | people at the platform, lost disks and stores, lies, repetitions |
 //! | [`planted`] | defects, one per rule |
 //! | [`oracle`] | what must be true, seen from outside |
 //! | [`tap`] | what must be true of the messages on the wires |
@@ -22,6 +23,7 @@ pub mod oracle;
 mod payer;
 pub mod plan;
 pub mod planted;
+mod rare;
 pub mod tap;
 pub mod trace;
 mod trouble;
@@ -37,9 +39,9 @@ use protocol::time::{Now, Tick, Utc};
 use build::{Pace, RuleBook};
 use dice::Dice;
 use lane::Lane;
-use oracle::Oracle;
-use plan::{Fault, Plan};
-use tap::Tap;
+use oracle::{Oracle, People};
+use plan::{Deed, DiskFault, Fault, Plan};
+use tap::{Expected, Tap};
 use trace::Trace;
 use wire::{Link, Wires};
 
@@ -83,6 +85,11 @@ enum Happening {
         plan: u64,
     },
     Fault(Fault),
+    Deed(Deed),
+    Disk(usize, DiskFault),
+    Backup,
+    Restore,
+    Repeat(wire::Parcel),
     Look,
 }
 
@@ -124,6 +131,8 @@ pub struct World {
     lanes: Vec<Lane>,
     links: BTreeMap<Party, Link>,
     wires: Wires,
+    deeds_left: usize,
+    backup: Option<Box<Platform>>,
     dice: Dice,
     oracle: Oracle,
     tap: Tap,
@@ -148,15 +157,17 @@ impl World {
         let mut lanes = Vec::new();
         for index in 0..plan.terminals {
             let mut dice = Dice::new(plan.seed, 100 + index as u64);
-            let terminal = build::terminal(index, rules, &pace, now, &mut dice)?;
+            let terminal = build::terminal((index, &plan), rules, &pace, now, &mut dice)?;
             lanes.push(Lane::new(terminal, dice, &plan, index));
         }
         let mut world = Self {
-            platform: build::hub(&plan, rules, &pace)?,
+            platform: build::hub(&plan, rules, &pace, now)?,
             server: build::server(&plan, now)?,
             server_dice: Dice::new(plan.seed, 2),
             dice: Dice::new(plan.seed, 3),
             wires: Wires::default(),
+            deeds_left: 0,
+            backup: None,
             tick,
             step_ms: 0,
             queue: BTreeMap::new(),
@@ -169,8 +180,11 @@ impl World {
             orders: 0,
             lanes,
             links: BTreeMap::new(),
-            oracle: Oracle::default(),
-            tap: Tap::default(),
+            oracle: Oracle::new(plan.refund_as_loss),
+            tap: Tap::new(Expected {
+                caps: plan.rare.are_caps_tight.then(build::tight_caps),
+                is_free: plan.rare.is_free,
+            }),
             trace,
             sometimes: BTreeMap::new(),
             steps: 0,
@@ -206,6 +220,7 @@ impl World {
                 self.after(ms, Happening::Fault(fault));
             }
         }
+        self.begin_rare();
         self.after(self.plan.calm_ms, Happening::Look);
     }
 
@@ -300,9 +315,14 @@ impl World {
             Happening::Commit => self.commit(),
             Happening::Written { lane, boot } => self.written(lane, boot),
             Happening::Move(motion) => self.moved(motion),
-            Happening::Word(motion) => self.said(motion),
+            Happening::Word(motion) => self.said(&motion),
             Happening::Payer { lane, payer, plan } => self.act(lane, payer, plan),
             Happening::Fault(fault) => self.strike(fault),
+            Happening::Deed(deed) => self.act_by_hand(deed),
+            Happening::Disk(lane, fault) => self.break_disk(lane, fault),
+            Happening::Backup => self.take_backup(),
+            Happening::Restore => self.restore_store(),
+            Happening::Repeat(parcel) => self.repeat(&parcel),
             Happening::Look => self.look(),
         }
     }
@@ -350,19 +370,24 @@ impl World {
 
     /// Ends the world once every sale has settled and every payer is gone.
     fn look(&mut self) {
+        // Trouble is over: whoever keeps the time has set the clock right.
+        self.step_ms = 0;
         let books = self.platform.books();
         let is_settled = books.iter().all(|sale| {
-            SETTLED.contains(&sale.state.as_str()) && (sale.suspense == 0 || sale.state == "review")
+            SETTLED.contains(&sale.state.as_str()) && (sale.suspense == 0 || sale.is_reviewed)
         });
         let is_settled = is_settled && self.unsettled(&books).is_empty();
         let are_gone = self.lanes.iter().all(Lane::is_empty);
         let is_up = self.is_platform_up && self.is_server_up;
-        if is_settled && are_gone && is_up {
+        if is_settled && are_gone && is_up && self.deeds_left == 0 {
             self.is_over = true;
         } else if self.tick.as_millis() > self.plan.calm_ms + SETTLE_MS {
             let open: Vec<_> = books
                 .iter()
-                .filter(|sale| !SETTLED.contains(&sale.state.as_str()) || sale.suspense != 0)
+                .filter(|sale| {
+                    let is_open = sale.suspense != 0 && !sale.is_reviewed;
+                    is_open || !SETTLED.contains(&sale.state.as_str())
+                })
                 .map(|sale| format!("{} {}", sale.transaction.short(), sale.state))
                 .collect();
             let unsettled = self.unsettled(&books);
@@ -375,9 +400,15 @@ impl World {
     }
 
     fn unsettled(&self, books: &[platform::simulation::Booked]) -> Vec<String> {
-        let in_review = books.iter().filter(|sale| sale.state == "review");
+        let in_review = books.iter().filter(|sale| sale.is_reviewed);
         let reviewed: BTreeSet<_> = in_review.map(|sale| sale.transaction).collect();
-        self.oracle.unsettled(&self.server.totals(), &reviewed)
+        let mut tasks = self.platform.open_tasks();
+        if self.plan.steps_clocks() {
+            // A day's step makes a day of the grace before a task.
+            tasks.extend(self.platform.awaited_lines());
+        }
+        let people = People { reviewed, tasks };
+        self.oracle.unsettled(&self.server.totals(), &people)
     }
 
     /// Sales that ended as nothing has given them a reason to.
@@ -386,7 +417,8 @@ impl World {
             "review" if self.plan.is_calm() => Some("L: a person is asked, and nothing went wrong"),
             "expired"
                 if self.server.is_payable(sale.transaction)
-                    && !self.tap.is_hidden(sale.transaction) =>
+                    && !self.tap.is_hidden(sale.transaction)
+                    && !self.oracle.is_pardoned(sale.transaction) =>
             {
                 Some("R5: expired, and it can be paid")
             }

@@ -24,24 +24,51 @@ pub struct Story {
     pub ons: Vec<Tick>,
     pub told: BTreeSet<Told>,
     /// Nobody can know whether the device moved: the power was cut while it did, or the device
-    /// lied. Then served and refunded is a loss with a bound, and no defect.
+    /// lied. Then served and refunded is a loss with a bound, and no defect, if the policy is to
+    /// refund; else a person must be asked.
     pub is_excused: bool,
+    /// One of its devices moved, another did not.
+    pub is_partial: bool,
+    /// A person decided about its money, and answers for it.
+    pub is_by_hand: bool,
+    /// The store that knew it is gone; what there is was made before.
+    pub is_forgotten: bool,
+}
+
+/// For whom it waits.
+#[derive(Debug, Clone, Default)]
+pub struct People {
+    /// Sales under review.
+    pub reviewed: BTreeSet<TransactionId>,
+    /// Orders in the work list of reconciliation.
+    pub tasks: BTreeSet<TransactionId>,
 }
 
 /// What has to be true at every instant, and at the end.
 #[derive(Debug, Clone, Default)]
 pub struct Oracle {
     stories: BTreeMap<TransactionId, Story>,
+    /// Whether money goes back when nobody knows.
+    refund_as_loss: bool,
     /// Rules that were broken, each with the instant.
     broken: Vec<String>,
 }
 
 impl Oracle {
+    #[must_use]
+    pub fn new(refund_as_loss: bool) -> Self {
+        Self {
+            refund_as_loss,
+            ..Self::default()
+        }
+    }
+
     /// A device moves for `transaction`; `order` is the payment server's truth at this instant.
     pub fn switched_on(
         &mut self,
         transaction: TransactionId,
         order: Option<&OrderTotals>,
+        is_free: bool,
         now: Tick,
     ) {
         let story = self.stories.entry(transaction).or_default();
@@ -49,12 +76,14 @@ impl Oracle {
         if story.ons.len() > 1 {
             self.breaks("I4", "a second ON", transaction, now);
         }
-        let Some(order) = order else {
-            return self.breaks("I3", "an ON without an order", transaction, now);
-        };
-        if order.amount.is_zero() {
+        if self.is_by_hand(transaction) {
             return;
         }
+        let order = match order {
+            None if is_free => return,
+            None => return self.breaks("I3", "an ON without an order", transaction, now),
+            Some(order) => order,
+        };
         let exact = order.payments.iter().filter(|p| is_exact(order, p));
         if exact.count() == 0 {
             self.breaks("I3", "an ON without an exact payment", transaction, now);
@@ -75,6 +104,38 @@ impl Oracle {
         self.stories.entry(transaction).or_default().is_excused = true;
     }
 
+    /// One of its devices moved, and another one did not.
+    pub fn served_in_part(&mut self, transaction: TransactionId) {
+        self.stories.entry(transaction).or_default().is_partial = true;
+    }
+
+    /// A person has decided about it.
+    pub fn decided_by_hand(&mut self, transaction: TransactionId) {
+        self.stories.entry(transaction).or_default().is_by_hand = true;
+    }
+
+    /// The store is an older one: of `before` it may know less, or nothing.
+    pub fn store_restored(&mut self, before: impl Iterator<Item = TransactionId>) {
+        for transaction in before {
+            self.stories.entry(transaction).or_default();
+        }
+        for story in self.stories.values_mut() {
+            story.is_forgotten = true;
+        }
+    }
+
+    /// Whether a person or a lost store answers for how it ends.
+    #[must_use]
+    pub fn is_pardoned(&self, transaction: TransactionId) -> bool {
+        let story = self.stories.get(&transaction);
+        story.is_some_and(|story| story.is_by_hand || story.is_forgotten)
+    }
+
+    fn is_by_hand(&self, transaction: TransactionId) -> bool {
+        let story = self.stories.get(&transaction);
+        story.is_some_and(|story| story.is_by_hand)
+    }
+
     /// Two phones in one lane.
     pub fn crowded(&mut self, terminal: &str, now: Tick) {
         let at = now.as_millis();
@@ -87,32 +148,32 @@ impl Oracle {
     }
 
     /// What is not settled yet: every payment has to be served or returned, and nobody told
-    /// otherwise. `reviewed` is the work list of people.
+    /// otherwise, or a person must be asked.
     #[must_use]
-    pub fn unsettled(
-        &self,
-        orders: &[OrderTotals],
-        reviewed: &BTreeSet<TransactionId>,
-    ) -> Vec<String> {
+    pub fn unsettled(&self, orders: &[OrderTotals], people: &People) -> Vec<String> {
         orders
             .iter()
-            .filter(|order| !reviewed.contains(&order.order))
-            .filter_map(|order| self.fault_of(order))
+            .filter(|order| !people.reviewed.contains(&order.order))
+            .filter(|order| !self.is_by_hand(order.order))
+            .filter_map(|order| self.fault_of(order, people))
             .collect()
     }
 
-    fn fault_of(&self, order: &OrderTotals) -> Option<String> {
+    fn fault_of(&self, order: &OrderTotals, people: &People) -> Option<String> {
         let story = self.stories.get(&order.order).cloned().unwrap_or_default();
         let ours = order.payments.iter().filter(|p| p.payee == order.payee);
         let kept = ours
             .filter(|p| p.refunded.minor() < p.amount.minor())
             .count();
         let served = !story.ons.is_empty();
+        let may_be_loss = self.refund_as_loss && (story.is_excused || story.is_forgotten);
         let fault = match (served, kept) {
-            (true, 1) => None,
-            (false, 0) => None,
-            (true, 0) if order.amount.is_zero() || story.is_excused => None,
-            (false, 1) if story.is_excused => None,
+            _ if story.is_forgotten && people.tasks.contains(&order.order) => None,
+            _ if story.is_partial && !story.is_excused && !story.is_forgotten => {
+                Some("R8: served in part, and nobody was asked")
+            }
+            (true, 1) | (false, 0) => None,
+            (true, 0) if may_be_loss => None,
             (true, 0) => Some("I2: served and not paid"),
             (true, _) => Some("I4: served once and paid more than once"),
             (false, _) if story.told.contains(&Told::Refunded) => {

@@ -260,9 +260,18 @@ impl World {
         if !own.is_up {
             return Some(2_000);
         }
+        let is_let_in = self.plan.rare.has_strangers
+            && own
+                .terminal
+                .returned(&guessed(&url), now, &mut own.dice)
+                .is_some();
         if let Some(page) = own.terminal.returned(&url, now, &mut own.dice) {
             own.people[payer].page = Some(page);
         }
+        if self.plan.rare.has_strangers {
+            self.seen("stranger guesses the way back");
+        }
+        self.note(is_let_in.then_some("D6: a stranger came in by a payer's way back"));
         self.drain_lane(lane);
         self.lanes[lane].people[payer].step = Step::Watches;
         Some(500)
@@ -312,6 +321,13 @@ impl World {
         }
         Some(look)
     }
+}
+
+/// The same address with another secret.
+fn guessed(url: &str) -> String {
+    let (rest, last) = url.split_at(url.len().saturating_sub(1));
+    let other = if last == "0" { "1" } else { "0" };
+    format!("{rest}{other}")
 }
 
 const fn holds_lane(screen: Screen) -> bool {

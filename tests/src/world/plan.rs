@@ -2,7 +2,11 @@
 //! trouble is on in some worlds and off in others (swarm testing): a world with everything at once
 //! rarely gets far enough to reach the rare states.
 
+mod rare;
+
 use super::dice::Dice;
+
+pub use self::rare::{Deed, DiskFault, Rare};
 
 /// Trouble begins no later than this; then everything must settle.
 const TROUBLE_MS: u64 = 240_000;
@@ -43,6 +47,10 @@ pub enum Device {
     Refuses,
     /// Does not move, and says that nobody knows.
     StuckUnsure,
+    /// Of two the first one alone.
+    MovesFirst,
+    /// Of two the second one alone.
+    MovesSecond,
 }
 
 /// Something that is broken for a while, or for good and started anew.
@@ -111,6 +119,7 @@ pub struct Plan {
     pub refund_as_loss: bool,
     /// Orders of 20 s instead of two minutes, so that more of them end unpaid.
     pub is_brisk: bool,
+    pub rare: Rare,
     /// No fault and no bad weather after it.
     pub calm_ms: u64,
 }
@@ -131,6 +140,7 @@ impl Plan {
             outcomes: outcomes(&mut dice),
             refund_as_loss: dice.chance(500),
             is_brisk,
+            rare: Rare::of(seed, terminals),
             calm_ms: TROUBLE_MS,
         }
     }
@@ -147,11 +157,19 @@ impl Plan {
             ..
         } = self.weather;
         self.faults.is_empty()
+            && self.rare.is_calm()
             && drop + duplicate + late + self.device_trouble == 0
             && self
                 .outcomes
                 .iter()
                 .all(|it| *it == payment_mock::Outcome::Paid)
+    }
+
+    /// Whether somebody sets clocks wrong.
+    #[must_use]
+    pub fn steps_clocks(&self) -> bool {
+        let mut faults = self.faults.iter();
+        faults.any(|(_, fault)| matches!(fault, Fault::StepClock { .. }))
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use payment_mock::simulation::Server;
+use platform::config::CapLimits;
 use protocol::codec::{Envelope, decode};
 use protocol::id::{Nonce, PaymentId, RefundId, TransactionId};
 use protocol::message::{
@@ -19,10 +20,48 @@ use serde::de::DeserializeOwned;
 /// How long a question counts as in flight: the platform's default, less what a commit takes.
 const IN_FLIGHT: Duration = Duration::from_millis(4_900);
 
+/// How long refunds are counted against a cap here: less than the platform counts them, since it
+/// counts from an earlier instant.
+const CAP_WINDOW: Duration = Duration::from_secs(50 * 60);
+
+/// Refunds on a terminal's word, by the reasons that are sent along.
+const WORD: [&str; 5] = [
+    "linkage_refused",
+    "linkage_failed",
+    "linkage_uncertain",
+    "gave_up",
+    "ended",
+];
+
+/// Refunds of money that nobody wants.
+const MENDING: [&str; 5] = [
+    "late",
+    "duplicate",
+    "wrong_amount",
+    "wrong_currency",
+    "inconsistent",
+];
+
+/// What is true of a world, and can't be heard.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// Caps that are tight enough to be met.
+    pub caps: Option<CapLimits>,
+    /// Nothing costs anything.
+    pub is_free: bool,
+}
+
 /// Everything that was heard so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Tap {
     sales: BTreeMap<TransactionId, Heard>,
+    /// Refunds on a terminal's word, and of unwanted money, that may go out by themselves.
+    caps: Option<(usize, usize)>,
+    is_free: bool,
+    /// Refunds that went out by themselves: when, and on which terminal's word.
+    counted: Vec<(Tick, Option<TerminalName>)>,
+    /// Terminals that the store has not heard since it was restored.
+    unheard: BTreeSet<TerminalName>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -36,20 +75,32 @@ struct Heard {
     heard: BTreeMap<Nonce, Tick>,
     /// When all of them are that it may have permitted something under.
     dead_at: Option<Tick>,
-    permits: BTreeSet<Nonce>,
+    /// Each with whether a person gave it.
+    permits: BTreeMap<Nonce, bool>,
     /// Whether the platform knows of a permit.
     is_permitted: bool,
     /// The payment that the permits rest on.
     ground: Option<PaymentId>,
     is_off: bool,
     refunds: BTreeMap<PaymentId, RefundId>,
+    /// Payments that were asked back, by whichever store.
+    asked_back: BTreeSet<PaymentId>,
+    is_by_hand: bool,
+    /// It was heard of before the store was restored.
+    is_old: bool,
     /// Its order's lifetime after it was last asked for.
     outlived_at: Option<Tick>,
     /// The request was under way for longer than that, and made an order that nobody waits for:
     /// money for it is late.
     is_stray: bool,
-    /// The payment server said last that there is no such order.
+    /// The payment server said last that there is no such order, of all that it was asked for.
     is_denied: bool,
+    /// Asked since the order was asked for last.
+    newest: BTreeSet<Nonce>,
+    /// The terminal was told that it is over.
+    is_settled: bool,
+    /// The terminal was told where to pay.
+    is_quoted: bool,
     /// The question about the order that is not answered.
     asked: Option<(Nonce, Tick)>,
     /// What the terminal said of a permit or an inquiry.
@@ -65,6 +116,17 @@ enum Word {
 }
 
 impl Tap {
+    #[must_use]
+    pub fn new(expected: Expected) -> Self {
+        let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+        let of = |caps: CapLimits| (count(caps.per_terminal), count(caps.breaker_count));
+        Self {
+            caps: expected.caps.map(of),
+            is_free: expected.is_free,
+            ..Self::default()
+        }
+    }
+
     /// The platform says something; the rule that it breaks with it.
     pub fn platform_says(
         &mut self,
@@ -86,6 +148,11 @@ impl Tap {
                 match reply.body {
                     PaymentReply::Settled(settled) => {
                         self.settles(settled.transaction, server, now)
+                    }
+                    PaymentReply::Quote(quote) => {
+                        let sale = self.sales.entry(claims(&quote)?.transaction).or_default();
+                        sale.is_quoted = true;
+                        None
                     }
                     _ => None,
                 }
@@ -109,6 +176,9 @@ impl Tap {
                     // A fresh one may be refused: it counts once there is a permit under it.
                     sale.dead_at.get_or_insert(dies_at);
                 }
+            }
+            Topic::Up(name, Up::Hello) => {
+                self.unheard.remove(name);
             }
             Topic::Up(_, Up::Linkage) => self.hears_word(payload),
             Topic::Gateway(_, Gateway::Response, _) => self.hears_answer(payload),
@@ -154,18 +224,36 @@ impl Tap {
             .for_each(|sale| sale.alive_until = None);
     }
 
+    /// A terminal's disk is gone, and with it what the platform may have heard and never kept.
+    pub fn disk_is_broken(&mut self, name: &TerminalName) {
+        let own = self.sales.values_mut();
+        own.filter(|sale| sale.terminal.as_ref() == Some(name) && !sale.is_settled)
+            .filter(|sale| sale.word == Word::Done)
+            .for_each(|sale| sale.word = Word::Other);
+    }
+
     /// The platform starts again: it waits for no answer any more.
     pub fn platform_restarts(&mut self) {
         self.sales.values_mut().for_each(|sale| sale.asked = None);
     }
 
     /// The platform starts on a backup of its store: it knows less than it has said.
-    pub fn platform_is_restored(&mut self) {
+    pub fn platform_is_restored(&mut self, terminals: BTreeSet<TerminalName>) {
+        self.unheard = terminals;
+        self.counted.clear();
         for sale in self.sales.values_mut() {
             sale.asked = None;
             sale.is_permitted = false;
             sale.is_off = false;
+            sale.is_old = true;
+            sale.refunds.clear();
+            sale.outlived_at = None;
         }
+    }
+
+    /// A person has decided about its money.
+    pub fn decided_by_hand(&mut self, transaction: TransactionId) {
+        self.sales.entry(transaction).or_default().is_by_hand = true;
     }
 
     /// A device moves; the rule that is broken by it.
@@ -178,20 +266,30 @@ impl Tap {
 
     fn permits(&mut self, permit: &Permit, server: &Server) -> Option<&'static str> {
         let sale = self.sales.entry(permit.transaction).or_default();
-        // Said again with the same bytes is not said anew.
-        if !sale.permits.insert(permit.nonce) {
+        let is_by_hand = matches!(permit.ground, Ground::Operator { .. });
+        let was_by_hand = sale.permits.insert(permit.nonce, is_by_hand);
+        // Said again is not said anew.
+        if was_by_hand == Some(is_by_hand) {
             return None;
         }
-        let Ground::Paid {
-            payment,
-            amount,
-            payee,
-            ..
-        } = &permit.ground
-        else {
-            return None;
-        };
         sale.dead_at = sale.dead_at.max(sale.heard.get(&permit.nonce).copied());
+        let (payment, amount, payee) = match &permit.ground {
+            Ground::Paid {
+                payment,
+                amount,
+                payee,
+                ..
+            } => (payment, amount, payee),
+            Ground::Operator { .. } => {
+                let is_second = std::mem::replace(&mut sale.is_permitted, true);
+                let is_second = is_second && sale.permits.values().any(|by_hand| !by_hand);
+                return is_second.then_some("R12: ON by hand after a permit");
+            }
+            Ground::ZeroBill { .. } if !self.is_free => {
+                return Some("R12: a zero bill for what costs something");
+            }
+            Ground::ZeroBill { .. } | Ground::EntryVisit { .. } => return None,
+        };
         sale.ground = Some(*payment);
         sale.is_permitted = true;
         if sale.is_off {
@@ -222,7 +320,8 @@ impl Tap {
         server: &Server,
         now: Tick,
     ) -> Option<&'static str> {
-        let sale = self.sales.get(&transaction)?;
+        let sale = self.sales.get_mut(&transaction)?;
+        sale.is_settled = true;
         let may_act = sale.word == Word::None && sale.dead_at.is_some_and(|at| now < at);
         if may_act {
             return Some("R7: settled while its nonce may live and nothing was answered");
@@ -248,9 +347,11 @@ impl Tap {
         }
         let sale = self.sales.entry(order).or_default();
         if let Operation::Create(create) = &request.operation {
+            sale.newest.clear();
             let lifetime = Duration::from_millis(create.lifetime_ms);
             sale.outlived_at = sale.outlived_at.max(Some(now + lifetime));
         }
+        sale.newest.insert(request.nonce);
         let before = sale.asked.replace((request.nonce, now));
         let is_open = before.is_some_and(|(_, at)| now < at + IN_FLIGHT);
         is_open.then_some("R1: two questions about an order in flight")
@@ -259,19 +360,59 @@ impl Tap {
     fn asks_back(&mut self, refund: &RefundOrder, now: Tick) -> Option<&'static str> {
         let sale = self.sales.entry(refund.order).or_default();
         let known = sale.refunds.insert(refund.payment, refund.refund);
-        if known.is_some_and(|known| known != refund.refund) {
+        let is_by_hand = sale.is_by_hand;
+        if known.is_some_and(|known| known != refund.refund) && !is_by_hand {
             return Some("R3: one payment asked back under two ids");
         }
+        let is_first = sale.asked_back.insert(refund.payment);
+        let (is_old, terminal) = (sale.is_old, sale.terminal.clone());
+        if is_first && !is_by_hand {
+            let broken = self.counts(refund, is_old, terminal, now);
+            if broken.is_some() {
+                return broken;
+            }
+        }
+        let sale = self.sales.entry(refund.order).or_default();
         if sale.ground != Some(refund.payment) || known.is_some() {
             return None;
         }
         match sale.word {
+            Word::Done if is_by_hand => None,
             Word::Done => Some("I2: served, and the payment asked back"),
             Word::None if sale.dead_at.is_none_or(|at| now < at) => {
                 Some("R8: asked back while a permit may live and nothing was answered")
             }
             Word::None | Word::Other => None,
         }
+    }
+
+    /// A refund that goes out by itself, for the first time.
+    fn counts(
+        &mut self,
+        refund: &RefundOrder,
+        is_old: bool,
+        terminal: Option<TerminalName>,
+        now: Tick,
+    ) -> Option<&'static str> {
+        let reason = refund.reason.as_str();
+        let on_word = WORD.contains(&reason);
+        let rests_on_store = !matches!(reason, "linkage_refused" | "linkage_failed" | "operator");
+        if is_old && rests_on_store && !self.unheard.is_empty() {
+            return Some("R7: a restored store mends before it has heard every terminal");
+        }
+        let (word_max, mending_max) = self.caps?;
+        if !on_word && !MENDING.contains(&reason) {
+            return None;
+        }
+        let whose = terminal.filter(|_| on_word);
+        let of_kind = self
+            .counted
+            .iter()
+            .filter(|(at, of)| now < *at + CAP_WINDOW && *of == whose);
+        let most = if on_word { word_max } else { mending_max };
+        let is_above = of_kind.count() >= most;
+        self.counted.push((now, whose));
+        is_above.then_some("R13: more refunds than the cap lets out")
     }
 
     fn has_payable_beside(&self, order: TransactionId, server: &Server, now: Tick) -> bool {
@@ -282,9 +423,10 @@ impl Tap {
         let others = self.sales.iter().filter(|(other, sale)| {
             **other != order && sale.terminal.is_some() && sale.terminal.as_ref() == terminal
         });
-        others
-            .into_iter()
-            .any(|(other, sale)| sale.is_awaited(now) && server.is_payable(*other))
+        others.into_iter().any(|(other, sale)| {
+            let is_known = sale.is_quoted || !sale.is_denied;
+            is_known && sale.is_awaited(now) && server.is_payable(*other)
+        })
     }
 
     fn hears_word(&mut self, payload: &[u8]) {
@@ -318,7 +460,9 @@ impl Tap {
             return;
         };
         let absent = GatewayResult::Refused(GatewayRefusal::OrderNotFound);
-        sale.is_denied = answer.result == absent;
+        if sale.newest.contains(&answer.nonce) {
+            sale.is_denied = answer.result == absent;
+        }
         if sale.asked.is_some_and(|(nonce, _)| nonce == answer.nonce) {
             sale.asked = None;
         }

@@ -1,6 +1,7 @@
 //! Crashes, cuts, partitions and stepped clocks, as the plan says.
 
 use super::plan::{Fault, When};
+use super::rare::start_terminal;
 use super::{Happening, Party, World};
 
 /// From a kill to the next start.
@@ -112,8 +113,7 @@ impl World {
             }
             Party::Terminal(lane) => {
                 let own = &mut self.lanes[lane];
-                own.terminal
-                    .power_cut(own.kept_unsynced, now, &mut own.dice);
+                start_terminal(own, now);
                 own.is_up = true;
                 let name = own.terminal.name().clone();
                 self.tap.terminal_restarts(&name);

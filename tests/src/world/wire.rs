@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use protocol::codec::{Envelope, decode};
-use protocol::message::{GatewayRequest, Operation};
+use protocol::codec::{Envelope, decode, encode};
+use protocol::id::{Entropy as _, MessageId};
+use protocol::message::{GatewayRequest, Operation, Presence};
 use protocol::signed::Jws;
-use protocol::topic::{Gateway, Topic};
+use protocol::time::Utc;
+use protocol::topic::{Gateway, Topic, Up};
 
 use super::plan::Fault;
 use super::tap::claims;
@@ -21,6 +23,16 @@ pub(super) struct Parcel {
     pub(super) topic: Topic,
     pub(super) payload: Arc<[u8]>,
     number: u64,
+}
+
+impl Parcel {
+    /// The same on another connection.
+    pub(super) fn on(&self, generation: u64) -> Self {
+        Self {
+            generation,
+            ..self.clone()
+        }
+    }
 }
 
 /// A party's connection to the broker.
@@ -56,6 +68,9 @@ impl World {
             number: self.wires.sent,
         };
         let is_calm = self.tick.as_millis() >= self.plan.calm_ms;
+        if !is_calm {
+            self.repeat_later(&parcel);
+        }
         let weather = self.plan.weather;
         if !is_calm && self.dice.chance(weather.drop) {
             return self.seen("message lost");
@@ -189,6 +204,11 @@ impl World {
         match party {
             Party::Platform => {
                 self.platform.handle_connected();
+                for lane in 0..self.lanes.len() {
+                    if self.links[&Party::Terminal(lane)].is_up {
+                        self.tell_presence(lane, true, true);
+                    }
+                }
                 self.commit_soon();
             }
             Party::Server => {}
@@ -196,6 +216,7 @@ impl World {
                 let own = &mut self.lanes[lane];
                 own.terminal.handle_connected(now, &mut own.dice);
                 self.drain_lane(lane);
+                self.tell_presence(lane, true, false);
             }
         }
     }
@@ -208,7 +229,27 @@ impl World {
         }
         if let Party::Terminal(lane) = party {
             self.lanes[lane].terminal.handle_disconnected();
+            self.tell_presence(lane, false, false);
         }
+    }
+
+    /// The broker says who is there: at once to a platform that is connected, and again to one that
+    /// connects.
+    fn tell_presence(&mut self, lane: usize, online: bool, is_replayed: bool) {
+        let is_platform_up = self
+            .links
+            .get(&Party::Platform)
+            .is_some_and(|link| link.is_up);
+        let name = self.lanes[lane].terminal.name().clone();
+        let id = MessageId::from_random(self.dice.bytes());
+        let said = Envelope::new(id, Utc::EPOCH, Presence { online });
+        let (true, Ok(payload)) = (is_platform_up, encode(&said)) else {
+            return;
+        };
+        let (topic, now) = (Topic::Up(name, Up::Presence), self.now());
+        self.platform
+            .handle_delivery(&topic, &payload, is_replayed, now);
+        self.commit_soon();
     }
 }
 
