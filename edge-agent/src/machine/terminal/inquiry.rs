@@ -26,6 +26,10 @@ impl Terminal {
             Ok(inquiry) => inquiry,
             Err(refusal) => return self.refuse(delivery, "inquiry", refusal.as_str()),
         };
+        if self.room.state == JournalState::Failed {
+            // The book says more than the disk may hold.
+            return self.refuse(delivery, "inquiry", "journal");
+        }
         let transaction = inquiry.transaction;
         let known = self.known(&inquiry);
         let finding = known.clone().unwrap_or(Finding::Tombstone);

@@ -26,6 +26,17 @@ fn a_failed_sync_moves_nothing_promises_nothing_and_sells_nothing_more() {
 }
 
 #[test]
+fn a_terminal_whose_journal_failed_answers_no_inquiry() {
+    let mut world = World::ready();
+    let sale = world.paying();
+    let transaction = sale.request.transaction;
+    world.permit(&permit(&sale.request));
+    world.file.fail_write(0);
+    world.switched(transaction, &[("gate", DeviceOutcome::Done)]);
+    assert_eq!(world.inquire(transaction, world.journal_id), None);
+}
+
+#[test]
 fn no_sync_that_fails_lets_a_device_move_twice() {
     for n in 0..4 {
         let mut world = World::ready();
