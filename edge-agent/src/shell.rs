@@ -103,7 +103,7 @@ impl Shell {
                     None => continue,
                 },
             };
-            let Some((end, machine)) = self.serve(open, before.take(), &shutdown).await else {
+            let Some((end, machine)) = self.serve(open, before.as_ref(), &shutdown).await else {
                 continue;
             };
             if end == End::Shutdown {
@@ -142,7 +142,7 @@ impl Shell {
     async fn serve(
         &mut self,
         opening: Opening,
-        before: Option<Terminal>,
+        before: Option<&Terminal>,
         shutdown: &CancellationToken,
     ) -> Option<(End, Terminal)> {
         let is_damaged = opening.recovered.is_damaged;
@@ -157,12 +157,10 @@ impl Shell {
         self.health
             .set("journal", if is_damaged { damaged() } else { Ok(()) });
         let now = self.clock.now();
-        let mut machine = self
+        let recovered = &opening.recovered;
+        let machine = self
             .identity
-            .terminal(&opening.recovered, now, &mut self.entropy);
-        if let Some(before) = before {
-            machine.inherit(&before);
-        }
+            .terminal(recovered, before, now, &mut self.entropy);
         let (done, finished) = mpsc::channel(DONE_MAX);
         let mut run = Run {
             shell: self,
@@ -223,8 +221,9 @@ impl Run<'_> {
         }
     }
 
-    /// Nothing that was begun moves on behind the next machine's back: that one says `uncertain` of
-    /// it, and the platform may refund. After a shutdown the devices' word is still journaled.
+    /// Nothing that was begun moves on behind the next machine's back: that one says of it what is
+    /// known by then, `uncertain` at worst, and the platform may refund. After a shutdown the
+    /// devices' word is still journaled.
     async fn finish_switching(&mut self) {
         let deadline = self.shell.clock.now().tick + SWITCHING_MAX;
         while !self.switching.is_empty() {

@@ -9,7 +9,7 @@
 mod disk;
 mod page;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,9 @@ pub use page::{Look, Phone, Screen};
 
 /// Pause before a journal that failed is opened anew, as the shell makes it.
 pub const REOPEN_PAUSE: Duration = Duration::from_secs(5);
+
+/// Longest wait for the word of devices before that pause begins, as the shell makes it.
+pub const SWITCHING_MAX: Duration = Duration::from_secs(45);
 
 /// What a terminal is told once.
 #[derive(Debug, Clone)]
@@ -93,6 +96,8 @@ pub struct Terminal {
     next_call: u64,
     device_state: DeviceState,
     is_connected: bool,
+    /// Switchings whose devices have not spoken yet.
+    switching: BTreeSet<TransactionId>,
     reopen_at: Option<Tick>,
 }
 
@@ -110,7 +115,7 @@ impl Terminal {
     pub fn start_on(setup: Setup, disk: Disk, now: Now, entropy: &mut dyn Entropy) -> Self {
         let setup = Arc::new(setup);
         let key = Arc::new(SigningKey::from_seed(setup.key_seed));
-        let machine = boot((&setup, &key), (&disk, None), now, entropy);
+        let machine = boot((&setup, &key), (&disk, None), None, now, entropy);
         let mut terminal = Self {
             setup,
             key,
@@ -122,6 +127,7 @@ impl Terminal {
             next_call: 0,
             device_state: DeviceState::Off,
             is_connected: false,
+            switching: BTreeSet::new(),
             reopen_at: None,
         };
         terminal.begin(now, entropy);
@@ -238,7 +244,7 @@ impl Terminal {
         }
     }
 
-    /// The devices' word after an [`Output::Switch`].
+    /// The devices' word after an [`Output::Switch`]; a journal that failed is opened anew after it.
     pub fn switched(
         &mut self,
         transaction: TransactionId,
@@ -246,11 +252,12 @@ impl Terminal {
         now: Now,
         entropy: &mut dyn Entropy,
     ) {
-        if self.is_serving() {
-            self.machine
-                .handle_switched(transaction, results, now, entropy);
-            self.settle(now, entropy);
-        }
+        self.switching.remove(&transaction);
+        self.machine
+            .handle_switched(transaction, results, now, entropy);
+        self.settle(now, entropy);
+        let early = self.reopens_at(now);
+        self.reopen_at = self.reopen_at.map(|at| at.min(early));
     }
 
     pub fn handle_timeout(&mut self, now: Now, entropy: &mut dyn Entropy) {
@@ -290,7 +297,7 @@ impl Terminal {
     fn boot(&mut self, now: Now, entropy: &mut dyn Entropy) {
         let setup = (&self.setup, &self.key);
         let found = (&self.disk, self.site_config.clone());
-        self.machine = boot(setup, found, now, entropy);
+        self.machine = boot(setup, found, None, now, entropy);
         self.is_connected = false;
         self.begin(now, entropy);
     }
@@ -299,6 +306,7 @@ impl Terminal {
     fn begin(&mut self, now: Now, entropy: &mut dyn Entropy) {
         self.outputs.clear();
         self.calls.clear();
+        self.switching.clear();
         self.reopen_at = None;
         let devices = self.setup.devices.keys().cloned().collect();
         self.outputs.push_back(Output::SafeState { devices });
@@ -310,10 +318,10 @@ impl Terminal {
         self.disk.reopen();
         let setup = (&self.setup, &self.key);
         let found = (&self.disk, self.site_config.clone());
-        let machine = boot(setup, found, now, entropy);
-        let before = std::mem::replace(&mut self.machine, machine);
-        self.machine.inherit(&before);
+        let before = Some(&self.machine);
+        self.machine = boot(setup, found, before, now, entropy);
         self.calls.clear();
+        self.switching.clear();
         self.reopen_at = None;
         if self.is_connected {
             self.machine.handle_connected(now, entropy);
@@ -356,11 +364,14 @@ impl Terminal {
                 transaction,
                 devices,
                 not_after,
-            } => self.outputs.push_back(Output::Switch {
-                transaction,
-                devices,
-                not_after,
-            }),
+            } => {
+                self.switching.insert(transaction);
+                self.outputs.push_back(Output::Switch {
+                    transaction,
+                    devices,
+                    not_after,
+                });
+            }
             Wanted::SwitchOff { devices } => self.outputs.push_back(Output::SwitchOff { devices }),
             Wanted::Probe => self.probe(now, entropy),
             Wanted::Answer { call, result } => self.answer(call, result.ok()),
@@ -377,6 +388,15 @@ impl Terminal {
         self.machine.handle_probed(health, now, entropy);
     }
 
+    /// Not while a device moves: what it says then is known to the next machine.
+    fn reopens_at(&self, now: Now) -> Tick {
+        if self.switching.is_empty() {
+            now.tick + REOPEN_PAUSE
+        } else {
+            now.tick + SWITCHING_MAX + REOPEN_PAUSE
+        }
+    }
+
     fn write_one(&mut self, now: Now, entropy: &mut dyn Entropy) -> bool {
         let Some(written) = self.disk.write_one() else {
             return false;
@@ -389,7 +409,7 @@ impl Terminal {
         } else {
             self.machine.handle_journal_failed(now, entropy);
             self.disk.stop();
-            self.reopen_at = Some(now.tick + REOPEN_PAUSE);
+            self.reopen_at = Some(self.reopens_at(now));
         }
         true
     }
@@ -399,7 +419,7 @@ impl Hash for Terminal {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (&self.machine, &self.disk, &self.site_config).hash(state);
         (&self.outputs, &self.calls, self.is_connected).hash(state);
-        (self.reopen_at, self.device_state as u8).hash(state);
+        (&self.switching, self.reopen_at, self.device_state as u8).hash(state);
     }
 }
 
@@ -419,6 +439,7 @@ impl Eq for Terminal {}
 fn boot(
     (setup, key): (&Arc<Setup>, &Arc<SigningKey>),
     (disk, config): (&Disk, Option<Jws<SiteConfig>>),
+    before: Option<&Machine>,
     now: Now,
     entropy: &mut dyn Entropy,
 ) -> Machine {
@@ -433,7 +454,11 @@ fn boot(
         limits: setup.limits.clone(),
         rules: setup.rules,
     };
-    Machine::new(machine_setup, &disk.recovered(config), now, entropy)
+    let recovered = disk.recovered(config);
+    match before {
+        Some(before) => Machine::reopened(machine_setup, &recovered, before, now, entropy),
+        None => Machine::new(machine_setup, &recovered, now, entropy),
+    }
 }
 
 #[cfg(test)]

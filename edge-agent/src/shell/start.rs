@@ -62,13 +62,18 @@ impl Identity {
         place(&self.config)
     }
 
+    /// `before` is the machine that served until the journal failed.
     pub(crate) fn terminal(
         &self,
         recovered: &Recovered,
+        before: Option<&Terminal>,
         now: Now,
         entropy: &mut SystemEntropy,
     ) -> Terminal {
-        Terminal::new(self.setup(), recovered, now, entropy)
+        match before {
+            Some(before) => Terminal::reopened(self.setup(), recovered, before, now, entropy),
+            None => Terminal::new(self.setup(), recovered, now, entropy),
+        }
     }
 }
 

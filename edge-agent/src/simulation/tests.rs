@@ -187,13 +187,8 @@ fn one_sale_through_the_facade() {
     bench.permit(&request);
     assert_eq!(bench.pins, [request.transaction]);
     assert_eq!(bench.look(phone).screen, Screen::Actuating);
-    let results = vec![DeviceResult {
-        device: gate(),
-        outcome: DeviceOutcome::Done,
-        feedback: Feedback::ReadBack,
-    }];
     bench.call(|terminal, now, entropy| {
-        terminal.switched(request.transaction, results, now, entropy);
+        terminal.switched(request.transaction, done(), now, entropy);
     });
     assert_eq!(bench.outcomes(), [LinkageOutcome::Done]);
     let look = bench.look(phone);
@@ -274,6 +269,80 @@ fn after_a_failed_sync_the_terminal_is_silent_until_the_journal_is_opened_anew()
     assert_eq!(bench.safe_states, 1, "devices are left alone");
     bench.permit(&request);
     assert_eq!(bench.pins, [], "nonces of before are dead");
+}
+
+fn done() -> Vec<DeviceResult> {
+    vec![DeviceResult {
+        device: gate(),
+        outcome: DeviceOutcome::Done,
+        feedback: Feedback::ReadBack,
+    }]
+}
+
+#[test]
+fn a_result_that_was_not_synced_is_said_once_the_journal_is_opened_anew() {
+    let mut bench = Bench::new(setup(false));
+    let (phone, request) = bench.paying();
+    bench.permit(&request);
+    bench.terminal.fail_next_sync(0);
+    bench.call(|terminal, now, entropy| {
+        terminal.switched(request.transaction, done(), now, entropy);
+    });
+    assert_eq!(bench.outcomes(), [], "it is not on the disk");
+    bench.now = 5_000;
+    bench.timeout();
+    assert_eq!(bench.outcomes(), [LinkageOutcome::Done]);
+    assert_eq!(bench.look(phone).screen, Screen::Done);
+    bench.power_cut(0);
+    bench.connect();
+    assert!(
+        bench
+            .outcomes()
+            .iter()
+            .all(|said| *said == LinkageOutcome::Done)
+    );
+}
+
+#[test]
+fn a_failed_journal_is_not_opened_anew_while_a_device_moves() {
+    let mut bench = Bench::new(setup(false));
+    let (_, first) = bench.paying();
+    bench.permit(&first);
+    bench.terminal.fail_next_sync(0);
+    let off = LinkageCommand::Off(signed(&off(&first, OffReason::Expired)));
+    bench.deliver(Down::Linkage, off);
+    assert!(
+        bench.terminal.is_serving(),
+        "an OFF after the intent changes nothing"
+    );
+    let unseen = Inquiry {
+        aud: ours(),
+        transaction: TransactionId::from_random([0; 16]),
+        nonce: Nonce::from_random([4; 16]),
+        journal: first.journal,
+        asked_at: Utc::EPOCH,
+    };
+    bench.deliver(Down::Inquiry, signed(&unseen));
+    assert!(!bench.terminal.is_serving(), "the tombstone was not synced");
+    assert_eq!(
+        bench.terminal.poll_timeout(),
+        Some(Tick::from_millis(50_000))
+    );
+    bench.now = 20_000;
+    bench.call(|terminal, now, entropy| {
+        terminal.switched(first.transaction, done(), now, entropy);
+    });
+    assert_eq!(
+        (bench.outcomes().len(), bench.terminal.is_serving()),
+        (0, false)
+    );
+    assert_eq!(
+        bench.terminal.poll_timeout(),
+        Some(Tick::from_millis(25_000))
+    );
+    bench.now = 25_000;
+    bench.timeout();
+    assert_eq!(bench.outcomes(), [LinkageOutcome::Done]);
 }
 
 /// Whether the next phone is invited although records can't be read.

@@ -11,7 +11,8 @@ impl Hash for Terminal {
         (&self.tickets, self.next_ticket, &self.outbox).hash(state);
         (&self.config, &self.storing, &self.next_config).hash(state);
         (self.is_connected, self.connection).hash(state);
-        (&self.sessions, &self.requests, &self.actions, &self.running).hash(state);
+        (&self.sessions, &self.requests, &self.running).hash(state);
+        (&self.actions, &self.known).hash(state);
         let probed = self.probed.as_ref().map(|(at, _)| at);
         (probed, self.probe_at, self.health_at, self.outputs.len()).hash(state);
     }

@@ -6,7 +6,7 @@ use protocol::message::{
     LinkageResult, Permit, RefusalReason, UncertainReason,
 };
 use protocol::signed::{Jws, Verified, sign};
-use protocol::time::{Now, Tick};
+use protocol::time::{Now, Tick, Utc};
 
 use super::{After, DeliveryId, JournalState, NotWritten, Output, Terminal};
 use crate::journal::Durability;
@@ -28,13 +28,14 @@ pub(super) struct Action {
 }
 
 /// What a result is about.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Conclusion {
     pub(super) transaction: TransactionId,
     pub(super) session: SessionId,
     pub(super) nonce: Nonce,
     pub(super) outcome: LinkageOutcome,
     pub(super) devices: Vec<DeviceResult>,
+    pub(super) decided_at: Utc,
 }
 
 impl Terminal {
@@ -134,7 +135,7 @@ impl Terminal {
             outcome,
             ..
         } = conclusion;
-        let result = self.result(conclusion, now);
+        let result = self.result(conclusion);
         let result = sign(&self.setup.key, &result).map_err(|_| NotWritten)?;
         let mut records = self.taken(transaction, |post| matches!(post, Post::Payment(_)));
         records.push(Record::Done {
@@ -266,24 +267,24 @@ impl Terminal {
         entropy: &mut dyn Entropy,
     ) {
         let transaction = action.request.transaction;
-        let conclusion = Conclusion {
-            transaction,
-            session: action.request.session,
-            nonce: action.request.nonce,
-            outcome,
-            devices,
-        };
-        if self.conclude(conclusion, Vec::new(), now, entropy).is_err() {
-            // The journal failed after the intent: its next opening finds that and says so.
-            self.changes += 1;
-        }
+        let conclusion = action.concluded(outcome, devices, now);
+        self.know(conclusion.clone());
+        self.settle(conclusion, now, entropy);
         if let Some(session) = self.session_of(transaction) {
             session.handle_outcome(outcome);
         }
         self.report_closed(transaction);
     }
 
-    fn result(&self, conclusion: Conclusion, now: Now) -> LinkageResult {
+    /// Without a journal to take it the conclusion stays known.
+    pub(super) fn settle(&mut self, conclusion: Conclusion, now: Now, entropy: &mut dyn Entropy) {
+        let after = vec![After::Forget(conclusion.transaction)];
+        if self.conclude(conclusion, after, now, entropy).is_err() {
+            self.changes += 1;
+        }
+    }
+
+    fn result(&self, conclusion: Conclusion) -> LinkageResult {
         LinkageResult {
             aud: self.setup.platform.clone(),
             terminal: self.setup.name.clone(),
@@ -293,9 +294,28 @@ impl Terminal {
             journal: self.room.id,
             outcome: conclusion.outcome,
             devices: conclusion.devices,
-            decided_at: now.utc,
+            decided_at: conclusion.decided_at,
             clock_error_ms: self.clock_error_ms(),
             previous: self.book.last_result(),
+        }
+    }
+}
+
+impl Action {
+    /// What became of it.
+    pub(super) const fn concluded(
+        &self,
+        outcome: LinkageOutcome,
+        devices: Vec<DeviceResult>,
+        now: Now,
+    ) -> Conclusion {
+        Conclusion {
+            transaction: self.request.transaction,
+            session: self.request.session,
+            nonce: self.request.nonce,
+            outcome,
+            devices,
+            decided_at: now.utc,
         }
     }
 }

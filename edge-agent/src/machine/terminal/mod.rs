@@ -3,6 +3,7 @@
 mod desk;
 mod fingerprint;
 mod inquiry;
+mod known;
 mod linkage;
 mod recovery;
 mod refusal;
@@ -32,7 +33,7 @@ use super::session::Session;
 use crate::desk::DeskError;
 use crate::journal::{Durability, frame_size};
 use crate::rules::{Rule, Rules, Sound};
-use linkage::Action;
+use linkage::{Action, Conclusion};
 use site::PendingConfig;
 
 /// Names one write of the journal. Nothing else has one, so that what waits for the journal can't
@@ -131,6 +132,8 @@ enum After {
     Queue(u64),
     Send(Message),
     Act(TransactionId),
+    /// Its result is on the disk.
+    Forget(TransactionId),
     PayUrl(CallId, SessionId),
     /// Hello, if the connection of this number is still there.
     Greet(u64),
@@ -179,6 +182,8 @@ pub(crate) struct Terminal {
     sessions: BTreeMap<SessionId, Session>,
     requests: BTreeMap<TransactionId, Request>,
     actions: BTreeMap<TransactionId, Action>,
+    /// Results of intents, until they are on the disk.
+    known: BTreeMap<TransactionId, Conclusion>,
     /// Who switched a device on, and until when it may still be on.
     running: BTreeMap<DeviceId, (TransactionId, Tick)>,
     probed: Option<(Tick, Vec<DeviceHealth>)>,
@@ -241,6 +246,7 @@ impl Terminal {
                 After::Queue(sequence) => self.outbox.handle_added(sequence, now.tick),
                 After::Send(message) => self.outputs.push_back(Output::Send(message)),
                 After::Act(transaction) => self.act(transaction, now, entropy),
+                After::Forget(transaction) => drop(self.known.remove(&transaction)),
                 After::PayUrl(call, session) => self.answer_pay_url(call, session),
                 After::Greet(connection) => self.greet_if(connection, now, entropy),
                 After::Hello(connection) => self.say_hello_if(connection, now, entropy),
@@ -253,6 +259,7 @@ impl Terminal {
     /// for the journal never happens.
     pub(crate) fn handle_journal_failed(&mut self, now: Now, entropy: &mut dyn Entropy) {
         self.room.state = JournalState::Failed;
+        self.know_unmoved(now);
         self.tickets.clear();
         self.changes += 1;
         self.report_health(now, entropy);
@@ -345,7 +352,11 @@ impl Terminal {
             After::Send(message) => self.outputs.push_back(Output::Send(message)),
             After::PayUrl(call, session) => self.answer_pay_url(call, session),
             // These follow a write of their own.
-            After::Queue(_) | After::Act(_) | After::Greet(_) | After::Hello(_) => {}
+            After::Queue(_)
+            | After::Act(_)
+            | After::Forget(_)
+            | After::Greet(_)
+            | After::Hello(_) => {}
         }
     }
 

@@ -30,6 +30,32 @@ impl Terminal {
         now: Now,
         entropy: &mut dyn Entropy,
     ) -> Self {
+        Self::started(setup, recovered, None, now, entropy)
+    }
+
+    /// The terminal on a journal that failed and was opened anew. What `before` knows is not asked
+    /// of the journal; devices that it switched on are still on, and an OFF of somebody else's must
+    /// not cut their run (R10).
+    pub(crate) fn reopened(
+        setup: Setup,
+        recovered: &Recovered,
+        before: &Self,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) -> Self {
+        let mut terminal = Self::started(setup, recovered, Some(before), now, entropy);
+        terminal.running.clone_from(&before.running);
+        terminal.probed.clone_from(&before.probed);
+        terminal
+    }
+
+    fn started(
+        setup: Setup,
+        recovered: &Recovered,
+        before: Option<&Self>,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) -> Self {
         let mut terminal = Self::empty(setup, recovered, now);
         let rules = terminal.setup.rules;
         let is_kept = |record: &&Record| {
@@ -37,6 +63,9 @@ impl Terminal {
         };
         for record in recovered.records.iter().filter(is_kept) {
             terminal.book.apply(record, rules);
+        }
+        if let Some(before) = before {
+            terminal.know_as(before);
         }
         if let Some(config) = &recovered.config {
             terminal.restore_config(config);
@@ -48,13 +77,6 @@ impl Terminal {
             terminal.resume(now, entropy);
         }
         terminal
-    }
-
-    /// Takes over from the terminal of before a journal was opened anew: devices that it switched
-    /// on are still on, and an OFF of somebody else's must not cut their run (R10).
-    pub(crate) fn inherit(&mut self, before: &Self) {
-        self.running.clone_from(&before.running);
-        self.probed.clone_from(&before.probed);
     }
 
     fn empty(setup: Setup, recovered: &Recovered, now: Now) -> Self {
@@ -84,6 +106,7 @@ impl Terminal {
             sessions: BTreeMap::new(),
             requests: BTreeMap::new(),
             actions: BTreeMap::new(),
+            known: BTreeMap::new(),
             running: BTreeMap::new(),
             probed: None,
             probe_at: now.tick,
@@ -116,7 +139,7 @@ impl Terminal {
         self.forget_sessions();
     }
 
-    /// Power or process was lost between intent and result.
+    /// Power or process was lost between intent and result, or the journal failed there.
     fn settle_intent(
         &mut self,
         transaction: TransactionId,
@@ -127,7 +150,8 @@ impl Terminal {
         let Some(intent) = &entry.intent else {
             return;
         };
-        let conclusion = Conclusion {
+        let known = self.known.get(&transaction).cloned();
+        let conclusion = known.unwrap_or_else(|| Conclusion {
             transaction,
             session: intent.session,
             nonce: intent.nonce,
@@ -135,10 +159,9 @@ impl Terminal {
                 reason: UncertainReason::IntentWithoutDone,
             },
             devices: uncertain(&intent.devices),
-        };
-        if self.conclude(conclusion, Vec::new(), now, entropy).is_err() {
-            self.changes += 1;
-        }
+            decided_at: now.utc,
+        });
+        self.settle(conclusion, now, entropy);
     }
 
     /// A payer who was not yet paying starts anew; the platform need not wait.

@@ -118,6 +118,7 @@ impl Terminal {
             nonce: permit.nonce,
             outcome,
             devices: Vec::new(),
+            decided_at: now.utc,
         };
         let after = vec![After::Acknowledge(delivery)];
         if self.conclude(conclusion, after, now, entropy).is_err() {

@@ -70,6 +70,7 @@ impl Terminal {
                 reason: RefusalReason::Withdrawn,
             },
             devices: Vec::new(),
+            decided_at: now.utc,
         };
         let after = vec![After::Acknowledge(delivery)];
         if self.conclude(conclusion, after, now, entropy).is_err() {

@@ -1,6 +1,6 @@
 //! A sync fails, or the disk is full, at every single call of whole payments, over compactions of
-//! the journal. No intent is lost once its device has moved, no device moves twice, and nothing was
-//! said that is not on the disk.
+//! the journal. No intent is lost once its device has moved, no device moves twice, nothing was said
+//! that is not on the disk, and a terminal that goes on running forgets no device's word.
 
 use super::*;
 
@@ -74,6 +74,7 @@ fn check(world: &World, sale: Option<&Sale>, at: &str) {
     let said: Vec<_> = world.sent.iter().filter_map(result_of).collect();
     let mut reopened = world.fork();
     assert!(reopened.reopen(), "{at}");
+    check_truth(&reopened, sale, at);
     for mut after in [reopened, world.reboot(|_| false)] {
         after.permit(&permit(&sale.request));
         assert_eq!(after.switched.len(), was_moved, "{at}");
@@ -90,6 +91,28 @@ fn check(world: &World, sale: Option<&Sale>, at: &str) {
         assert!(sell(&mut after).is_some(), "{at}: it sells again");
         assert_eq!(after.switched.len(), was_moved + 1, "{at}");
     }
+}
+
+/// The process that switched still knows what came of it, says it once the journal takes it, and
+/// says the same after a power cut.
+fn check_truth(reopened: &World, sale: &Sale, at: &str) {
+    let transaction = sale.request.transaction;
+    let outcome_in = |world: &mut World| match world.inquire(transaction, world.journal_id) {
+        Some(Finding::Decided(result)) => Some(claims(&result).outcome),
+        _ => None,
+    };
+    let mut world = reopened.fork();
+    let outcome = outcome_in(&mut world);
+    match outcome {
+        Some(LinkageOutcome::Done) => assert!(world.switched.contains(&transaction), "{at}"),
+        Some(LinkageOutcome::Refused { .. }) => {
+            assert!(!world.switched.contains(&transaction), "{at}");
+        }
+        Some(other) => panic!("{at}: {other:?}"),
+        // Settled, or no intent was left of it.
+        None => {}
+    }
+    assert_eq!(outcome_in(&mut world.reboot(|_| false)), outcome, "{at}");
 }
 
 /// Whoever held the lease has lost it.

@@ -6,6 +6,7 @@ mod forged;
 mod guards;
 mod inquiries;
 mod journal_trouble;
+mod known;
 mod leases;
 pub(crate) mod paper;
 mod permits;
@@ -186,9 +187,8 @@ impl World {
         self.journal = journal;
         let recovered = recovered(&opened, self.config.clone());
         let setup = setup(self.rules);
-        let terminal = Terminal::new(setup, &recovered, self.now, &mut self.entropy);
-        let before = std::mem::replace(&mut self.terminal, terminal);
-        self.terminal.inherit(&before);
+        let before = &self.terminal;
+        self.terminal = Terminal::reopened(setup, &recovered, before, self.now, &mut self.entropy);
         self.has_failed = false;
         self.connect();
         !self.has_failed
