@@ -3,10 +3,12 @@
 //! | module | what it owns |
 //! |---|---|
 //! | `effects` | what the machine wants of broker, devices and disk |
+//! | `site_config` | the site config on the disk |
 //! | `start` | from files to a machine |
 //! | `writer` | the thread that writes the journal |
 
 mod effects;
+mod site_config;
 pub(crate) mod start;
 mod writer;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use protocol::message::SiteConfig;
 use protocol::signed::{Audience, Jws, SigningKey};
 use protocol::time::Now;
 
+use super::site_config;
 use super::writer::{Place, open};
 use crate::config::Config;
 use crate::journal::{DiskFile, Journal, JournalError, Opened};
@@ -92,7 +93,7 @@ pub(crate) async fn open_all(place: Place, site_config: PathBuf) -> Result<Openi
         let (journal, opened) = open(&place.path, place.size, fresh_id)?;
         Ok(Opening {
             journal,
-            recovered: recovered(&opened, read_site_config(&site_config)),
+            recovered: recovered(&opened, site_config::read(&site_config)),
         })
     });
     opening
@@ -120,16 +121,4 @@ fn recovered(opened: &Opened, config: Option<Jws<SiteConfig>>) -> Recovered {
         used: opened.used,
         config,
     }
-}
-
-fn read_site_config(path: &Path) -> Option<Jws<SiteConfig>> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "can't read the cached site config");
-            return None;
-        }
-    };
-    text.trim().parse().ok()
 }
