@@ -31,6 +31,12 @@ const ALIGNMENT: usize = 8;
 /// at most the contract's 8 KiB.
 pub(crate) const RECORD_SIZE_MAX: usize = 32 * 1024;
 
+/// Bytes that a search behind a torn record checksums, in lengths of the half. Records of one
+/// generation do not overlap, and of an older one those are left that no newer one covers: together
+/// one length. More is there only where power cuts tore writes, a few records each time. Without a
+/// bound half a journal of the wrong bytes costs 64 GiB.
+const SEARCHES_MAX: usize = 4;
+
 const MAGIC: [u8; 8] = *b"PLJRNL2\n";
 
 /// Bytes that a record of `length` takes.
@@ -112,18 +118,35 @@ pub(super) fn encode(generation: u64, offset: u32, synced: u32, payload: &[u8]) 
     bytes
 }
 
-/// The record at `offset` of a half, if there is a whole one.
-pub(super) fn find(half: &[u8], generation: u64, offset: usize) -> Option<Found<'_>> {
+/// What bytes of a half say of themselves, if they can begin a record.
+struct Prefix {
+    length: u32,
+    synced: u32,
+    crc: u32,
+}
+
+fn prefix(half: &[u8], offset: usize) -> Option<Prefix> {
     let number = |at: usize| {
         let bytes = half.get(offset + at..offset + at + 4)?;
         Some(u32::from_le_bytes(bytes.try_into().ok()?))
     };
     let length = number(0)?;
+    let is_possible = (1..=RECORD_SIZE_MAX).contains(&usize::try_from(length).ok()?);
+    is_possible.then_some(Prefix {
+        length,
+        synced: number(4)?,
+        crc: number(8)?,
+    })
+}
+
+/// The record at `offset` of a half, if there is a whole one.
+pub(super) fn find(half: &[u8], generation: u64, offset: usize) -> Option<Found<'_>> {
+    let Prefix {
+        length,
+        synced,
+        crc,
+    } = prefix(half, offset)?;
     let size = usize::try_from(length).ok()?;
-    if !(1..=RECORD_SIZE_MAX).contains(&size) {
-        return None;
-    }
-    let (synced, crc) = (number(4)?, number(8)?);
     let payload = half.get(offset + PREFIX_SIZE..offset + PREFIX_SIZE + size)?;
     let expected = checksum(
         generation,
@@ -139,14 +162,28 @@ pub(super) fn find(half: &[u8], generation: u64, offset: usize) -> Option<Found<
     })
 }
 
-/// The highest `synced` that any whole record behind `offset` states.
-pub(super) fn synced_behind(half: &[u8], generation: u64, offset: usize) -> u32 {
-    (offset..half.len())
-        .step_by(ALIGNMENT)
-        .filter_map(|at| find(half, generation, at))
-        .map(|found| found.synced)
-        .max()
-        .unwrap_or(0)
+/// Whether something behind `offset` says that more than it was on the disk: a whole record, or
+/// bytes that a search may not afford, and that no journal holds.
+pub(super) fn is_missed_behind(half: &[u8], generation: u64, offset: usize) -> bool {
+    let mut affordable = half.len().saturating_mul(SEARCHES_MAX);
+    for at in (offset..half.len()).step_by(ALIGNMENT) {
+        let Some(prefix) = prefix(half, at) else {
+            continue;
+        };
+        let (synced, length) = (number(prefix.synced), number(prefix.length));
+        if synced <= offset {
+            continue;
+        }
+        if length > affordable || find(half, generation, at).is_some() {
+            return true;
+        }
+        affordable -= length;
+    }
+    false
+}
+
+fn number(value: u32) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
 }
 
 fn checksum(generation: u64, offset: u32, length: u32, synced: u32, payload: &[u8]) -> u32 {
@@ -155,4 +192,44 @@ fn checksum(generation: u64, offset: u32, length: u32, synced: u32, payload: &[u
     crc = crc32c::crc32c_append(crc, &length.to_le_bytes());
     crc = crc32c::crc32c_append(crc, &synced.to_le_bytes());
     crc32c::crc32c_append(crc, payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each eight bytes claim to begin a record as long as there can be, vouching for what is torn.
+    #[test]
+    fn what_costs_more_than_it_could_hold_is_damage() {
+        let half = 0x8000_u32.to_le_bytes().repeat(1 << 22);
+        let offset = usize::try_from(RECORDS_OFFSET).unwrap();
+        assert_eq!(half.len(), 16 * 1024 * 1024, "the largest half");
+        assert!(is_missed_behind(&half, 1, offset));
+    }
+
+    /// Older generations in layers, each with records that end in bytes which look like a length.
+    #[test]
+    fn what_older_generations_left_is_neither() {
+        let start = usize::try_from(RECORDS_OFFSET).unwrap();
+        let mut half = vec![0; 512 * 1024];
+        for (layer, generation) in [7, 5, 3].into_iter().rev().enumerate() {
+            let end = half.len() - (layer + 1) * 64 * 1024;
+            let mut offset = start;
+            let mut synced = start;
+            for size in (1..).map(|number| 1 + number * 61 % 800) {
+                let payload = [vec![b'{'; size], b"}}".to_vec()].concat();
+                let of = |value: usize| u32::try_from(value).unwrap();
+                let bytes = encode(generation, of(offset), of(synced), &payload);
+                if offset + bytes.len() > end {
+                    break;
+                }
+                half[offset..offset + bytes.len()].copy_from_slice(&bytes);
+                synced = offset;
+                offset += bytes.len();
+            }
+        }
+        assert!(find(&half, 7, start).is_some());
+        assert!(!is_missed_behind(&half, 9, start));
+        assert!(is_missed_behind(&half, 7, start + ALIGNMENT), "7 is there");
+    }
 }

@@ -128,11 +128,12 @@ impl<F: File> Journal<F> {
     pub(crate) fn inspect(file: F) -> Result<Opened, JournalError> {
         let length = file.len().map_err(JournalError::Read)?;
         let half_size = length / 16 * 8;
-        if let Some((half, header)) = newest_header(&file, half_size)? {
+        let is_ours = length <= JOURNAL_SIZE_MAX;
+        if is_ours && let Some((half, header)) = newest_header(&file, half_size)? {
             let (journal, records) = Self::read(file, half, header, half_size)?;
             return Ok(journal.opened(records));
         }
-        let is_unfinished = is_unfinished(&file, length)?;
+        let is_unfinished = is_ours && is_unfinished(&file, length)?;
         let nobody = JournalId::from_random([0; 16]);
         let (_, opened) = Self::unreadable(file, half_size, nobody);
         let damaged = !is_unfinished;
@@ -252,9 +253,9 @@ impl<F: File> Journal<F> {
             offset = found.end;
         }
         self.end = offset as u64;
-        let behind = frame::synced_behind(half, self.header.generation, offset);
         let sealed = frame::sealed(half, self.header.generation).unwrap_or(0);
-        let damaged = u64::from(synced.max(behind).max(sealed)) > self.end;
+        let damaged = u64::from(synced.max(sealed)) > self.end
+            || frame::is_missed_behind(half, self.header.generation, offset);
         (records, damaged)
     }
 

@@ -153,6 +153,29 @@ fn an_inspection_sees_what_is_there_and_writes_nothing() {
     assert_eq!((nothing.records.len(), nothing.damaged), (0, false));
     let foreign = MemoryFile::of(b"not a journal".repeat(50_000));
     assert!(Journal::inspect(foreign).unwrap().damaged);
+    let huge = Journal::inspect(Endless).unwrap();
+    assert_eq!((huge.records.len(), huge.damaged), (0, true));
+}
+
+/// Longer than any journal, and all zeros, as a file may be that takes no room on its disk.
+struct Endless;
+
+impl File for Endless {
+    fn read_at(&self, buffer: &mut [u8], _: u64) -> io::Result<usize> {
+        panic!("{} bytes were to be read", buffer.len())
+    }
+
+    fn write_at(&mut self, _: &[u8], _: u64) -> io::Result<usize> {
+        panic!("an inspection writes nothing")
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        panic!("an inspection writes nothing")
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(JOURNAL_SIZE_MAX + 16)
+    }
 }
 
 #[test]
