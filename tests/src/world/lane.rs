@@ -26,6 +26,8 @@ pub(super) struct Lane {
     pub(super) disk_fault: Option<DiskFault>,
     /// Whose result may not be on the disk yet.
     pub(super) last_motion: Option<TransactionId>,
+    /// A device has said what it did.
+    has_spoken: bool,
     pub(super) is_write_due: bool,
     pub(super) writes: u64,
     /// Records that a power cut leaves of those that were not synced.
@@ -74,6 +76,7 @@ impl Lane {
             switched: Vec::new(),
             disk_fault: None,
             last_motion: None,
+            has_spoken: false,
             is_write_due: false,
             writes: 0,
             kept_unsynced: 0,
@@ -151,12 +154,6 @@ impl World {
         }
         let own = &mut self.lanes[lane];
         own.terminal.complete_write(now, &mut own.dice);
-        if !own.terminal.is_serving()
-            && let Some(transaction) = own.last_motion
-        {
-            // A result that the disk did not take is no result.
-            self.oracle.excuse(transaction);
-        }
         self.drain_lane(lane);
     }
 
@@ -258,8 +255,21 @@ impl World {
             }
         };
         let results = devices.map(result).collect();
+        self.fail_first_result(motion.lane);
+        let own = &mut self.lanes[motion.lane];
         own.terminal
             .switched(motion.transaction, results, now, &mut own.dice);
         self.drain_lane(motion.lane);
+    }
+
+    /// Where syncs fail at all, that of the first result does: a drawn fault almost never hits it.
+    fn fail_first_result(&mut self, lane: usize) {
+        let is_first = !std::mem::replace(&mut self.lanes[lane].has_spoken, true);
+        let mut faults = self.plan.faults.iter();
+        let fails = faults.any(|(_, fault)| *fault == Fault::FailSync { terminal: lane });
+        if is_first && fails && self.tick.as_millis() < self.plan.calm_ms {
+            self.lanes[lane].terminal.fail_next_sync(0);
+            self.seen("sync of a result failed");
+        }
     }
 }

@@ -62,10 +62,9 @@ impl World {
         own.is_write_due = false;
         let unsynced = own.terminal.unsynced_count() as u64;
         own.kept_unsynced = usize::try_from(own.dice.between(0, unsynced)).unwrap_or(0);
-        if unsynced > 0
-            && let Some(transaction) = own.last_motion
-        {
-            // Its result may be among what is lost.
+        let holds_all = unsynced == 0 && own.terminal.is_serving();
+        if !holds_all && let Some(transaction) = own.last_motion {
+            // Its result may be among what is lost, or in memory alone.
             self.oracle.excuse(transaction);
         }
         let own = &mut self.lanes[lane];
