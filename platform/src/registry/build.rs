@@ -71,6 +71,7 @@ fn resolve(described: &Described) -> Result<Site, ConfigError> {
     let tariff = Tariff {
         currency: site.currency,
         items: items(described)?,
+        visit: None,
     };
     let lifetimes = ORDER_LIFETIME_MIN_MS..=ORDER_LIFETIME_MAX_MS;
     if !lifetimes.contains(&site.order_lifetime_ms) {

@@ -11,6 +11,7 @@ mod order;
 mod receipt;
 mod session;
 mod site;
+mod visit;
 
 use std::fmt;
 use std::str::FromStr;
@@ -43,6 +44,10 @@ pub use session::{EndReason, IdentityRegistration, SessionEnded, SessionMessage,
 pub use site::{
     EntryPolicy, ITEMS_MAX, IdentityPolicy, Item, Merchant, OpenVisit, Payee, Place, SiteConfig,
     Tariff, Text, Visits,
+};
+pub use visit::{
+    Band, FreeMinutes, FreeStays, PlacePrice, RECKONING, Rounding, RoundingDirection, TimeRates,
+    VisitRates,
 };
 
 use crate::signed::Jws;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Digest;
+use super::{Digest, VisitRates};
 use crate::id::{DeviceId, ItemId, PayeeId, PlaceId, StoreEpoch, VisitId};
 use crate::money::{Currency, Money};
 use crate::signed::Audience;
@@ -80,11 +80,15 @@ pub struct Place {
     pub name: String,
 }
 
-/// What things cost. Fixed items today; time and place pairs come beside them.
+/// What things cost: fixed items, a visit of two passages, or both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tariff {
     pub currency: Currency,
     pub items: Vec<Item>,
+    /// Left out where nothing is sold by the visit, so that the version of such a tariff is the same
+    /// for those who never heard of visits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visit: Option<VisitRates>,
 }
 
 impl Tariff {

@@ -49,7 +49,7 @@ pub enum PriceError {
 ///     price: Money::new(1_200, currency).unwrap(),
 ///     quantity_max: 2,
 /// };
-/// let tariff = Tariff { currency, items: vec![wash] };
+/// let tariff = Tariff { currency, items: vec![wash], visit: None };
 /// let charge = |quantity| Charge::Items(vec![ItemLine { item: "wash".parse().unwrap(), quantity }]);
 ///
 /// assert_eq!(tariff::price(&tariff, &charge(2)).unwrap().amount.to_string(), "24.00 CNY");
@@ -136,6 +136,7 @@ mod tests {
         let tariff = Tariff {
             currency: currency(),
             items,
+            visit: None,
         };
         let lines = lines
             .iter()

@@ -35,6 +35,7 @@ pub(crate) fn tariff() -> Tariff {
     Tariff {
         currency: "CNY".parse().unwrap(),
         items: vec![item("wash", 1_200), item("gift", 0)],
+        visit: None,
     }
 }
 

@@ -515,6 +515,7 @@ fn tariff() -> Tariff {
             price: money(450),
             quantity_max: 2,
         }],
+        visit: None,
     }
 }
 
