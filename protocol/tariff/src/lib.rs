@@ -1,10 +1,18 @@
 //! What a bill comes to. Pure, and used by terminal and platform alike, so that both compute the
 //! same amount from the same inputs; when they differ, no order is made.
 
+mod visit;
+
 use protocol::id::ItemId;
 use protocol::message::{BillLine, Charge, Item, ItemLine, LINES_MAX, Tariff};
 use protocol::money::{Money, MoneyError};
 use serde::{Deserialize, Serialize};
+
+pub use visit::{
+    BANDS_MAX, CLOCK_ERROR_MAX_MS, EXPLANATION_LINES_MAX, Effect, INTERVAL_MAX_MINUTES,
+    LENGTH_MAX_DAYS, Line, PLACE_PAIRS_MAX, Paid, QuoteError, RatesError, VisitQuote, VisitTariff,
+    WAIT_MAX_MINUTES, What, is_time_zone,
+};
 
 /// A bill and how it came about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
