@@ -2,7 +2,8 @@
 
 mod build;
 mod fits;
-mod price;
+pub(crate) mod price;
+mod visit;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,6 +3,8 @@
 //! The fields are typed where a field alone can be wrong; what only the whole can tell (a price
 //! with too many decimals for its currency, two terminals with one key) is found by the registry.
 
+mod visit;
+
 use std::path::{Path, PathBuf};
 
 use process::config::ConfigError;
@@ -11,6 +13,8 @@ use protocol::message::{EntryPolicy, IdentityPolicy, Merchant, Payee, Place, Tex
 use protocol::money::Currency;
 use protocol::signed::PublicKey;
 use serde::Deserialize;
+
+pub use visit::{Band, PlacePair, Rounding, Visit};
 
 /// Most site files of one folder: a platform of one machine serves thousands of terminals, and
 /// more files than this are a wrong path.
@@ -38,7 +42,11 @@ pub struct Site {
     /// Whether a terminal may open for a first visit by itself. Default none.
     #[serde(default = "entry")]
     pub entry: EntryPolicy,
+    /// What is sold by the piece. May be left out where visits have a price.
+    #[serde(default)]
     pub items: Vec<Item>,
+    /// What a visit costs, from entry to exit. Default: none is sold.
+    pub visit: Option<Visit>,
     pub terminals: Vec<Terminal>,
 }
 

@@ -9,7 +9,7 @@ use protocol::signed::{Keyring, PublicKey};
 use protocol::topic::TerminalName;
 
 use super::fits::check_fits;
-use super::{Site, Terminal, price};
+use super::{Site, Terminal, price, visit};
 use crate::site::{self, Described};
 
 /// Shortest time to pay: a payer must open a page and confirm on it. Tests of expiry need no less.
@@ -71,7 +71,7 @@ fn resolve(described: &Described) -> Result<Site, ConfigError> {
     let tariff = Tariff {
         currency: site.currency,
         items: items(described)?,
-        visit: None,
+        visit: visit::rates(described)?,
     };
     let lifetimes = ORDER_LIFETIME_MIN_MS..=ORDER_LIFETIME_MAX_MS;
     if !lifetimes.contains(&site.order_lifetime_ms) {
@@ -83,7 +83,7 @@ fn resolve(described: &Described) -> Result<Site, ConfigError> {
             "120000 is usual",
         ));
     }
-    if !is_time_zone(&site.time_zone) {
+    if !tariff::is_time_zone(&site.time_zone) {
         let reason = format!("'{}' is no IANA time zone", site.time_zone);
         return Err(field(
             described,
@@ -92,6 +92,7 @@ fn resolve(described: &Described) -> Result<Site, ConfigError> {
             "write for example Asia/Shanghai",
         ));
     }
+    visit::check(described, &tariff)?;
     Ok(Site {
         id: site.id.clone(),
         merchant: site.merchant.clone(),
@@ -108,7 +109,8 @@ fn resolve(described: &Described) -> Result<Site, ConfigError> {
 
 fn items(described: &Described) -> Result<Vec<Item>, ConfigError> {
     let site = &described.site;
-    if site.items.is_empty() || site.items.len() > ITEMS_MAX {
+    let least = usize::from(site.visit.is_none());
+    if !(least..=ITEMS_MAX).contains(&site.items.len()) {
         let reason = format!("{} items are not 1 to {ITEMS_MAX}", site.items.len());
         return Err(field(
             described,
@@ -217,11 +219,6 @@ fn own_key(
             Err(field(described, "terminals.public_key", reason, fix))
         }
     }
-}
-
-/// The zones are built in, so that days are the same on every machine.
-fn is_time_zone(text: &str) -> bool {
-    jiff::tz::TimeZoneDatabase::bundled().get(text).is_ok()
 }
 
 fn terminal_field(index: usize, name: &str) -> String {
@@ -361,7 +358,7 @@ mod tests {
             (
                 "time_zone =",
                 "timezone =",
-                "north.toml: timezone: unknown field `timezone`, expected one of `id`, `merchant`, `payee`, `currency`, `time_zone`, `gateway`, `order_lifetime_ms`, `identity`, `entry`, `items`, `terminals`; correct its name or remove it",
+                "north.toml: timezone: unknown field `timezone`, expected one of `id`, `merchant`, `payee`, `currency`, `time_zone`, `gateway`, `order_lifetime_ms`, `identity`, `entry`, `items`, `visit`, `terminals`; correct its name or remove it",
             ),
         ];
         for (from, to, line) in cases {

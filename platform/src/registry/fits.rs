@@ -1,15 +1,18 @@
 //! Whether what a site says fits the messages that will carry it. Found at the start: a payer who is
 //! served must not go without a receipt because of a long name.
 
+use std::time::Duration;
+
 use process::config::ConfigError;
 use protocol::id::{JournalId, Nonce, PaymentId, SessionId, StoreEpoch, TransactionId};
 use protocol::message::{
     BillLine, DeviceOutcome, DeviceResult, Digest, Feedback, Ground, Item, LINES_MAX,
-    LinkageOutcome, LinkageResult, Receipt, ReceiptPayment, UncertainReason,
+    LinkageOutcome, LinkageResult, Receipt, ReceiptPayment, Tariff, UncertainReason,
 };
 use protocol::money::{MINOR_MAX, Money};
 use protocol::signed::{Audience, Claims, SignError, SigningKey, sign};
 use protocol::time::Utc;
+use tariff::{VisitQuote, VisitTariff};
 
 use super::Terminal;
 use super::build::field;
@@ -21,8 +24,14 @@ pub(super) fn check_fits(described: &Described, terminal: &Terminal) -> Result<(
     fits(&config)
         .and_then(|()| fits(&longest_receipt(terminal)?))
         .map_err(|error| {
-            let fix = "shorten texts, drop a language or an item";
-            field(described, "items", error.to_string(), fix)
+            let (name, fix) = match &described.site.visit {
+                None => ("items", "shorten texts, drop a language or an item"),
+                Some(_) => (
+                    "visit",
+                    "shorten texts, drop a language, a band, a pair or an item",
+                ),
+            };
+            field(described, name, error.to_string(), fix)
         })
 }
 
@@ -48,7 +57,7 @@ fn longest_receipt(terminal: &Terminal) -> Result<Receipt, SignError> {
         merchant: site.merchant.name.clone(),
         payee: site.payee.clone(),
         place: terminal.place.clone(),
-        lines: longest_lines(&site.tariff.items, most),
+        lines: longest_lines(&site.tariff, most),
         amount: most,
         ground: Ground::Paid {
             gateway: site.gateway.clone(),
@@ -70,8 +79,8 @@ fn longest_receipt(terminal: &Terminal) -> Result<Receipt, SignError> {
     })
 }
 
-/// Each item stands on a bill once.
-fn longest_lines(items: &[Item], most: Money) -> Vec<BillLine> {
+/// Each item stands on a bill once, and so does a visit.
+fn longest_lines(tariff: &Tariff, most: Money) -> Vec<BillLine> {
     let line = |item: &Item| BillLine {
         text: item.name.clone(),
         quantity: item.quantity_max,
@@ -81,10 +90,28 @@ fn longest_lines(items: &[Item], most: Money) -> Vec<BillLine> {
         let texts = line.text.0.iter();
         texts.map(|(tag, text)| tag.len() + text.len()).sum()
     };
-    let mut lines: Vec<BillLine> = items.iter().map(line).collect();
+    let mut lines: Vec<BillLine> = tariff
+        .items
+        .iter()
+        .map(line)
+        .chain(visit_line(tariff, most))
+        .collect();
     lines.sort_by_key(|line| std::cmp::Reverse(length(line)));
     lines.truncate(LINES_MAX);
     lines
+}
+
+/// With a period of two days, which is as long as any.
+fn visit_line(tariff: &Tariff, most: Money) -> Option<BillLine> {
+    let visit = VisitTariff::new(tariff).ok()?;
+    let quote = VisitQuote {
+        tariff_version: tariff.version(),
+        from: Utc::EPOCH,
+        to: Utc::EPOCH.saturating_add(Duration::from_hours(24)),
+        lines: Vec::new(),
+        amount: most,
+    };
+    visit.bill(&quote).lines.pop()
 }
 
 fn longest_result(terminal: &Terminal) -> LinkageResult {

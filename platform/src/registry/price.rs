@@ -3,7 +3,7 @@
 use protocol::money::{Currency, Money};
 
 /// The exact amount of a decimal text, or what is wrong with it.
-pub(super) fn parse(text: &str, currency: Currency) -> Result<Money, String> {
+pub(crate) fn parse(text: &str, currency: Currency) -> Result<Money, String> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(whole) || !digits(fraction) {

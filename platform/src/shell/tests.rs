@@ -60,6 +60,7 @@ fn north() -> Site {
             price: "4.50".to_owned(),
             quantity_max: 1,
         }],
+        visit: None,
         terminals: vec![site::Terminal {
             id: "gate-1".parse().unwrap(),
             place: protocol::message::Place {

@@ -275,6 +275,7 @@ impl Plan {
                 item("wash-40", "Wash 40 °C", "12.00")?,
                 item("dry-30", "Dry 30 minutes", "4.50")?,
             ],
+            visit: None,
             terminals: terminals?,
         })
     }

@@ -202,6 +202,7 @@ fn site(plan: &Plan) -> anyhow::Result<Site> {
             price: if plan.rare.is_free { "0.00" } else { "12.00" }.to_owned(),
             quantity_max: 2,
         }],
+        visit: None,
         terminals: terminals?,
     })
 }
