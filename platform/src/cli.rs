@@ -5,6 +5,7 @@ mod call;
 pub(crate) mod evidence;
 mod examples;
 mod once;
+pub(crate) mod tariff;
 
 use std::path::PathBuf;
 
@@ -14,7 +15,7 @@ use protocol::id::Pseudonym;
 use protocol::signed::KeyId;
 
 use examples::{BACKUP, EXAMPLES, EXPORT, KEYS};
-pub(crate) use once::once;
+pub(crate) use once::{once, without_settings};
 
 /// Prices, asks the payment server, decides, and alone lets a terminal's device be switched on.
 ///
@@ -65,6 +66,11 @@ pub(crate) enum Command {
     /// together. Works offline, and needs no configuration if the keys are given.
     #[command(after_help = evidence::EXAMPLES)]
     VerifyReceipt(evidence::VerifyReceipt),
+    /// What things cost.
+    Tariff {
+        #[command(subcommand)]
+        command: tariff::TariffCommand,
+    },
     /// Copies the store into a new folder, with a manifest that restore checks. The platform may
     /// run meanwhile. Keys, passwords and the token are not in it; who payers are is.
     #[command(after_help = BACKUP)]

@@ -12,6 +12,7 @@ pub mod config;
 #[cfg(any(test, fuzzing))]
 pub mod decoders;
 mod engine;
+pub mod explain;
 mod export;
 #[allow(
     dead_code,

@@ -18,8 +18,8 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn start(arguments: &Arguments) -> anyhow::Result<()> {
-    if let Command::VerifyReceipt(wanted) = &arguments.command {
-        println!("{}", cli::evidence::verify_receipt(wanted, arguments)?);
+    if let Some(told) = cli::without_settings(arguments)? {
+        println!("{}", told.trim_end());
         return Ok(());
     }
     let settings = Settings::load(&arguments.config, &arguments.overrides())?;

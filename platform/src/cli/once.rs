@@ -6,12 +6,13 @@ use process::exit::{Code, Failure};
 use serde_json::json;
 
 use super::act::{act, by_hand};
-use super::{Arguments, Command, KeysCommand, evidence};
+use super::tariff::TariffCommand;
+use super::{Arguments, Command, KeysCommand, evidence, tariff};
 
 /// Does what the command line asks, and gives what it prints.
 pub(crate) async fn once(arguments: &Arguments, settings: &Settings) -> anyhow::Result<String> {
     match &arguments.command {
-        Command::Run | Command::VerifyReceipt(_) => Ok(String::new()),
+        Command::Run | Command::VerifyReceipt(_) | Command::Tariff { .. } => Ok(String::new()),
         Command::CheckConfig => {
             settings.check()?;
             Ok(format!("{}: ok", arguments.config.display()))
@@ -37,6 +38,17 @@ pub(crate) async fn once(arguments: &Arguments, settings: &Settings) -> anyhow::
         Command::Restore { folder } => settings.restore(folder),
         Command::Keys { command } => keys(command, settings).await,
         Command::ByHand(deed) => by_hand(deed, settings).await,
+    }
+}
+
+/// Does what needs no configuration, if that was asked, and gives what it prints.
+pub(crate) fn without_settings(arguments: &Arguments) -> anyhow::Result<Option<String>> {
+    match &arguments.command {
+        Command::VerifyReceipt(wanted) => evidence::verify_receipt(wanted, arguments).map(Some),
+        Command::Tariff {
+            command: TariffCommand::Quote(wanted),
+        } => tariff::quote(wanted).map(Some),
+        _ => Ok(None),
     }
 }
 
