@@ -198,7 +198,9 @@ impl Sale {
     /// Nobody can say whether the device moved: a definite answer (R8).
     pub(super) fn uncertain(&mut self, reason: UncertainReason, turn: &mut Turn<'_>) {
         let is_partial = reason == UncertainReason::Partial && turn.holds(Rule::PartialIsReviewed);
-        let is_loss = (self.is_loss_accepted(turn) && !is_partial)
+        // It was settled by a store that knew more than this one.
+        let is_pruned = reason == UncertainReason::Pruned && turn.holds(Rule::RestoredIsReviewed);
+        let is_loss = (self.is_loss_accepted(turn) && !is_partial && !is_pruned)
             || !turn.holds(Rule::UncertainFollowsPolicy);
         if is_loss {
             self.not_served(RefundReason::LinkageUncertain, turn);

@@ -156,8 +156,10 @@ pub enum UncertainReason {
     NoFeedback,
     /// The write was cut off: it may have been carried out.
     WriteInterrupted,
-    /// The journal can't say: other id, damaged record, or below its prune mark.
+    /// The journal can't say: other id, or a damaged record.
     JournalLost,
+    /// The journal had an end for it, was told that it is settled, and forgot it.
+    Pruned,
     /// Some of the devices moved.
     Partial,
 }

@@ -96,7 +96,9 @@ impl Terminal {
                     return Some(Finding::Tombstone);
                 }
             }
-            None if self.absent(transaction) == Absent::Pruned => return lost,
+            None if self.absent(transaction) == Absent::Pruned => {
+                return Some(Finding::Uncertain(UncertainReason::Pruned));
+            }
             None => {}
         }
         // What is missing from a damaged journal says nothing.

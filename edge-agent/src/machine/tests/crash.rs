@@ -192,7 +192,7 @@ fn check(before: &World, sale: &Sale, kept: usize, at: &str) {
             // The device itself said that it did not move.
             LinkageOutcome::Failed => assert!(was_switched && at.starts_with("failed"), "{at}"),
         },
-        Finding::Uncertain(reason) => assert_eq!(*reason, UncertainReason::JournalLost, "{at}"),
+        Finding::Uncertain(reason) => assert_eq!(*reason, UncertainReason::Pruned, "{at}"),
         Finding::Acting => assert!(is_switched && !was_switched, "{at}"),
     }
     check_words(before, &finding, at);
@@ -208,7 +208,7 @@ fn check_words(before: &World, finding: &Finding, at: &str) {
             Body::Linkage(LinkageMessage::Result(result)) => match finding {
                 Finding::Decided(found) => assert_eq!(found, result, "{at}"),
                 // Settled and pruned.
-                Finding::Uncertain(UncertainReason::JournalLost) => {}
+                Finding::Uncertain(UncertainReason::Pruned) => {}
                 _ => panic!("{at}: {finding:?}"),
             },
             Body::Linkage(LinkageMessage::Answer(answer)) => {

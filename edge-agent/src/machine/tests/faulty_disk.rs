@@ -83,7 +83,7 @@ fn check(world: &World, sale: Option<&Sale>, at: &str) {
         let moved = world.switched.contains(&transaction);
         assert!(!moved || finding != Finding::Tombstone, "{at}");
         for result in &said {
-            let pruned = Finding::Uncertain(UncertainReason::JournalLost);
+            let pruned = Finding::Uncertain(UncertainReason::Pruned);
             let kept = Finding::Decided(result.clone());
             assert!(finding == kept || finding == pruned, "{at}: {finding:?}");
         }

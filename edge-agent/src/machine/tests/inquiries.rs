@@ -83,10 +83,10 @@ fn what_was_settled_and_pruned_is_uncertain_and_never_unseen() {
     world.permit(&permit(&sale.request));
     world.switched(transaction, &[("gate", DeviceOutcome::Done)]);
     world.reply(PaymentReply::Settled(Settled { transaction }));
-    let lost = Some(Finding::Uncertain(UncertainReason::JournalLost));
-    assert_eq!(world.inquire(transaction, world.journal_id), lost);
+    let pruned = Some(Finding::Uncertain(UncertainReason::Pruned));
+    assert_eq!(world.inquire(transaction, world.journal_id), pruned);
     let mut world = world.reboot(|_| true);
-    assert_eq!(world.inquire(transaction, world.journal_id), lost);
+    assert_eq!(world.inquire(transaction, world.journal_id), pruned);
 }
 
 #[test]

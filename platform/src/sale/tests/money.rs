@@ -348,6 +348,13 @@ fn what_nobody_knows_of_a_sale_that_is_older_than_a_restore_is_for_a_person() {
     let mut bench = Bench::permitted_with(refund_as_loss());
     bench.result(lost());
     assert_eq!((bench.refunds().len(), bench.reasons()), (1, vec![]));
+    // A terminal that was told that it is settled was told so by a store that knew more.
+    let mut bench = Bench::permitted_with(refund_as_loss());
+    bench.result(LinkageOutcome::Uncertain {
+        reason: UncertainReason::Pruned,
+    });
+    let uncertain = vec![ReviewReason::LinkageUncertain];
+    assert_eq!((bench.refunds(), bench.reasons()), (vec![], uncertain));
     let mut bench = Bench::permitted_with(refund_as_loss());
     bench.store_epoch = StoreEpoch::from_random([44; 16]);
     bench.result(lost());
