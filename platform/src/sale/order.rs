@@ -301,6 +301,10 @@ impl Order {
             Err(GatewayRefusal::AlreadyPaid) => News::AlreadyPaid,
             Err(refusal) => News::Refused(refusal),
         };
+        let exists = matches!(news, News::CloseTooEarly | News::AlreadyPaid);
+        if exists && self.state == OrderState::Unsent {
+            self.state = OrderState::Unknown;
+        }
         if was_in_flight {
             self.plan_next(turn);
         }

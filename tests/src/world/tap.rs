@@ -246,7 +246,10 @@ impl Tap {
             sale.is_permitted = false;
             sale.is_off = false;
             sale.is_old = true;
+            sale.is_settled = false;
+            sale.is_quoted = false;
             sale.refunds.clear();
+            sale.newest.clear();
             sale.outlived_at = None;
         }
     }

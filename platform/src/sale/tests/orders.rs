@@ -55,6 +55,21 @@ fn an_order_is_payable_until_it_is_known_to_be_shut_or_paid() {
 }
 
 #[test]
+fn an_order_that_is_too_young_to_close_exists_whatever_was_said_before() {
+    let mut bench = Bench::new();
+    bench.step(|sale, turn| sale.handle_ended(EndReason::Cancelled, turn));
+    bench.pass(seconds(5));
+    bench.look();
+    bench.answer(refused(GatewayRefusal::OrderNotFound));
+    assert!(!bench.sale.is_payable());
+    bench.pass(seconds(60));
+    assert!(bench.look().contains(&"ask close".to_owned()));
+    bench.answer(refused(GatewayRefusal::CloseTooEarly));
+    assert_eq!(bench.sale.order_state(), "unknown");
+    assert!(bench.sale.is_payable());
+}
+
+#[test]
 fn no_such_order_ends_a_sale_once_it_would_have_outlived_itself() {
     let mut bench = Bench::quoted();
     bench.step(|sale, turn| sale.handle_ended(EndReason::Cancelled, turn));
