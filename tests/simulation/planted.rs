@@ -6,12 +6,14 @@ use tests::world::planted;
 use tests::world::trace::Trace;
 
 /// Worlds until each of [`NOTICED`] was seen, and some more.
-const SEEDS: u64 = 250;
+const SEEDS: u64 = 400;
 
-/// What `simulate --hunt 600` noticed within so many worlds, each within two seconds of a release
-/// build. What it did not notice, docs/RELIABILITY.md names.
-const NOTICED: [&str; 25] = [
+/// What `simulate --hunt 500` noticed, each within two seconds of a release build. What it did not
+/// notice, docs/RELIABILITY.md names.
+const NOTICED: [&str; 42] = [
     "both a call that is repeated blindly",
+    "both a device of which nobody knows",
+    "both an intent that is not synced",
     "platform AmountEqual",
     "platform AskJournalBeforeRefund",
     "platform ClosedBeforeExpired",
@@ -21,21 +23,36 @@ const NOTICED: [&str; 25] = [
     "platform FailedRefundReopens",
     "platform FullWaitAfterRestart",
     "platform GroundExact",
+    "platform LateDoneCancelsOnlyUnsent",
     "platform LateNeverOn",
     "platform LateRefunded",
     "platform LateWatch",
     "platform NoOffAfterPermit",
     "platform NonceAnswered",
+    "platform NoticeIsHint",
     "platform OneOpenOrder",
     "platform OneQueryInFlight",
+    "platform PartialIsReviewed",
+    "platform PayeeEqual",
     "platform PermitDeathWaited",
     "platform RefundKeyFixed",
     "platform RefundOnce",
+    "platform ServedStays",
     "platform SettledOnlyAfterEnd",
+    "platform UncertainFollowsPolicy",
     "platform UntouchedPayment",
+    "platform ZeroBillPricedByUs",
+    "terminal FreshNonceOnlyIfOpen",
+    "terminal IntentNeverRepeated",
     "terminal IntentRefusesLater",
+    "terminal IntentSyncedFirst",
+    "terminal NoFeedbackIsUncertain",
     "terminal NonceDiesWithBoot",
     "terminal OneLease",
+    "terminal PartIsUncertain",
+    "terminal PrunedIsUncertain",
+    "terminal RecordsStayUntilSettled",
+    "terminal ReturnNeedsSecret",
 ];
 
 #[test]
