@@ -99,8 +99,13 @@ impl Book {
         self.entries.get(&transaction)
     }
 
+    /// Whether it was settled and forgotten lately enough to be sure.
+    pub(crate) fn has_pruned(&self, transaction: TransactionId) -> bool {
+        self.pruned.contains(&transaction)
+    }
+
     pub(crate) fn absent(&self, transaction: TransactionId, rules: &dyn Rules) -> Absent {
-        let may_be_pruned = self.forgotten || self.pruned.contains(&transaction);
+        let may_be_pruned = self.forgotten || self.has_pruned(transaction);
         if may_be_pruned && rules.holds(Rule::PrunedIsUncertain) {
             Absent::Pruned
         } else {

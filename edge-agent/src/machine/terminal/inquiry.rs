@@ -97,7 +97,9 @@ impl Terminal {
                 }
             }
             None if self.absent(transaction) == Absent::Pruned => {
-                return Some(Finding::Uncertain(UncertainReason::Pruned));
+                let is_sure = self.book.has_pruned(transaction);
+                let pruned = Some(Finding::Uncertain(UncertainReason::Pruned));
+                return if is_sure { pruned } else { lost };
             }
             None => {}
         }
