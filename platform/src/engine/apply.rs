@@ -247,10 +247,12 @@ impl Core {
             return;
         }
         let is_taken = self.step(transaction, now, |sale, turn| take_step(sale, step, turn));
-        if let TerminalStep::Answer(answer, _) = step {
-            self.take_reading(terminal, answer, now);
-        }
-        if is_taken != Some(true) {
+        let is_taken = is_taken == Some(true);
+        let is_read = match step {
+            TerminalStep::Answer(answer, _) => self.take_reading(terminal, (answer, is_taken), now),
+            _ => false,
+        };
+        if !is_taken && !is_read {
             metrics::refused(what, "not_expected", &terminal.to_string());
         }
     }
@@ -295,8 +297,12 @@ impl Core {
         now: Now,
     ) {
         metrics::presence(&terminal, online);
-        self.reading.note_presence(&terminal, online, now.tick);
-        self.ask_due(now);
+        if self.ground.registry.terminal(&terminal).is_some() {
+            self.reading.note_presence(&terminal, online, now.tick);
+            if self.reading.begins_asking(&terminal, now.tick) {
+                self.ask_hello(&terminal, now);
+            }
+        }
         if online && is_replayed {
             // It connected before we did, so its hello went unheard.
             self.send_config(&terminal, now);

@@ -154,6 +154,7 @@ impl Core {
     /// The next process on the same store. What is open is to be loaded after it.
     pub(crate) fn restart(&mut self, serial: u64) {
         self.forget();
+        self.reading.forget_presence();
         self.calls = Calls::default();
         self.serial = serial;
     }

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use protocol::id::{Entropy, Nonce, StoreEpoch, TransactionId};
+use protocol::id::{Entropy, JournalId, Nonce, StoreEpoch, TransactionId};
 use protocol::message::{Finding, Inquiry, JournalAnswer};
 use protocol::signed::Audience;
 use protocol::time::{Now, Tick};
@@ -37,7 +37,12 @@ pub(super) struct Reading {
     /// Epochs that this store has been in, or that a person has accepted.
     epochs: BTreeSet<StoreEpoch>,
     unread: BTreeMap<TerminalName, Unread>,
+    /// Terminals that are connected, as far as this process was told.
+    online: BTreeSet<TerminalName>,
 }
+
+/// What one terminal is asked for, each under a nonce, in the journal that its sale began in.
+type Open = BTreeMap<TransactionId, (Nonce, JournalId)>;
 
 /// Why a terminal still holds mending back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +52,7 @@ enum Unread {
         hello_at: Option<Tick>,
     },
     Asked {
-        open: BTreeMap<TransactionId, Nonce>,
+        open: Open,
         ask_at: Tick,
     },
     /// It names an epoch that is unknown here.
@@ -60,23 +65,36 @@ impl Reading {
         Self {
             epochs: std::iter::once(epoch).collect(),
             unread: BTreeMap::new(),
+            online: BTreeSet::new(),
         }
     }
 
-    /// As the store knows it.
-    pub(super) fn restored(row: &EpochRow, registered: impl Iterator<Item = TerminalName>) -> Self {
-        let is_unread = |known: &Known| match known {
-            Known::Unread => Some(Unread::Unheard { hello_at: None }),
+    /// As the store knows it; who is online is asked from now on.
+    pub(super) fn restored(
+        row: &EpochRow,
+        registered: impl Iterator<Item = TerminalName>,
+        online: BTreeSet<TerminalName>,
+        now: Tick,
+    ) -> Self {
+        let is_unread = |terminal: &TerminalName, known: &Known| match known {
+            Known::Unread => Some(Unread::Unheard {
+                hello_at: online.contains(terminal).then_some(now),
+            }),
             Known::Strange(epoch) => Some(Unread::Strange(*epoch)),
             Known::Read | Known::Vouched | Known::NotNeeded => None,
         };
         let standings = row.standings(registered);
         let unread = standings
             .into_iter()
-            .filter_map(|(terminal, known)| is_unread(&known).map(|unread| (terminal, unread)));
+            .filter_map(|(terminal, known)| {
+                let unread = is_unread(&terminal, &known)?;
+                Some((terminal, unread))
+            })
+            .collect();
         Self {
             epochs: row.epochs.iter().copied().collect(),
-            unread: unread.collect(),
+            unread,
+            online,
         }
     }
 
@@ -105,10 +123,31 @@ impl Reading {
         matches!(self.unread.get(terminal), Some(Unread::Unheard { .. }))
     }
 
-    /// A terminal comes or goes.
+    /// A new process has been told of nobody yet.
+    pub(super) fn forget_presence(&mut self) {
+        self.online.clear();
+    }
+
+    /// A registered terminal comes or goes.
     pub(super) fn note_presence(&mut self, terminal: &TerminalName, online: bool, now: Tick) {
+        if online {
+            self.online.insert(terminal.clone());
+        } else {
+            self.online.remove(terminal);
+        }
         if let Some(Unread::Unheard { hello_at }) = self.unread.get_mut(terminal) {
             *hello_at = online.then_some(now);
+        }
+    }
+
+    /// Whether the terminal is to be asked for its hello now; if so, again in a minute.
+    pub(super) fn begins_asking(&mut self, terminal: &TerminalName, now: Tick) -> bool {
+        match self.unread.get_mut(terminal) {
+            Some(Unread::Unheard { hello_at: Some(at) }) if *at <= now => {
+                *at = now + HELLO_INTERVAL;
+                true
+            }
+            _ => false,
         }
     }
 
@@ -127,7 +166,8 @@ impl Core {
     pub(crate) fn adopt_epoch(&mut self, row: &EpochRow, now: Now) {
         let registered = self.ground.registry.terminals();
         let names: Vec<_> = registered.map(|terminal| terminal.name.clone()).collect();
-        self.reading = Reading::restored(row, names.into_iter());
+        let online = std::mem::take(&mut self.reading.online);
+        self.reading = Reading::restored(row, names.into_iter(), online, now.tick);
         self.mend(now);
     }
 
@@ -154,33 +194,42 @@ impl Core {
         self.ask_due(now);
     }
 
-    /// A journal answers; only a definite answer to our own question counts.
+    /// A journal answers; only a definite answer to our own question counts. `is_taken` if the sale
+    /// has taken the result in it. Whether it was asked for.
     pub(super) fn take_reading(
         &mut self,
         terminal: &TerminalName,
-        answer: &JournalAnswer,
+        (answer, is_taken): (&JournalAnswer, bool),
         now: Now,
-    ) {
+    ) -> bool {
         let Some(Unread::Asked { open, .. }) = self.reading.unread.get_mut(terminal) else {
-            return;
+            return false;
         };
-        let is_asked = open.get(&answer.transaction) == Some(&answer.nonce);
+        let asked = open.get(&answer.transaction);
+        let is_asked = asked.is_some_and(|(nonce, _)| *nonce == answer.nonce);
         let is_definite = match answer.finding {
             Finding::Acting => false,
             Finding::Tombstone | Finding::Decided(_) | Finding::Uncertain(_) => true,
         };
         if !is_asked || !is_definite {
-            return;
+            return is_asked;
         }
         open.remove(&answer.transaction);
         let is_read = open.is_empty();
-        if let Finding::Uncertain(_) = answer.finding {
-            // Before anything mends: what it may have served is not returned by itself.
-            self.step(answer.transaction, now, Sale::handle_forgotten);
-        }
+        // Before anything mends: what it may have served is not returned by itself.
+        let _none_if_gone = match answer.finding {
+            Finding::Tombstone => self.step(answer.transaction, now, |sale, _| {
+                sale.handle_tombstone();
+            }),
+            Finding::Decided(_) if is_taken => None,
+            Finding::Decided(_) | Finding::Uncertain(_) | Finding::Acting => {
+                self.step(answer.transaction, now, Sale::handle_unaccounted)
+            }
+        };
         if is_read {
             self.note_read(terminal, now);
         }
+        true
     }
 
     /// Asks again where no answer came.
@@ -191,7 +240,7 @@ impl Core {
                 Unread::Asked { open, ask_at } if *ask_at <= now.tick => {
                     *ask_at = now.tick + ASK_INTERVAL;
                     let asked = open.iter();
-                    due.extend(asked.map(|(id, nonce)| (terminal.clone(), *id, *nonce)));
+                    due.extend(asked.map(|(id, about)| (terminal.clone(), *id, *about)));
                 }
                 Unread::Unheard { hello_at: Some(at) } if *at <= now.tick => {
                     *at = now.tick + HELLO_INTERVAL;
@@ -200,8 +249,8 @@ impl Core {
                 Unread::Asked { .. } | Unread::Unheard { .. } | Unread::Strange(_) => {}
             }
         }
-        for (terminal, transaction, nonce) in due {
-            self.ask_journal(&terminal, transaction, nonce, now);
+        for (terminal, transaction, about) in due {
+            self.ask_journal(&terminal, transaction, about, now);
         }
         for terminal in silent {
             self.ask_hello(&terminal, now);
@@ -248,21 +297,22 @@ impl Core {
     }
 
     /// Sales of an earlier epoch at this terminal whose end is not known.
-    fn unanswered(&mut self, terminal: &TerminalName) -> BTreeMap<TransactionId, Nonce> {
+    fn unanswered(&mut self, terminal: &TerminalName) -> Open {
         let mut open = BTreeMap::new();
         for transaction in self.of_terminal(terminal) {
-            let is_old = self.sales.get(&transaction).is_some_and(|kept| {
-                !kept.sale.state().is_final()
-                    && kept.sale.facts().store_epoch != self.ground.store_epoch
-            });
-            if is_old {
-                open.insert(transaction, Nonce::from_random(self.entropy.bytes()));
+            let Some(kept) = self.sales.get(&transaction) else {
+                continue;
+            };
+            let facts = kept.sale.facts();
+            if !kept.sale.state().is_final() && facts.store_epoch != self.ground.store_epoch {
+                let nonce = Nonce::from_random(self.entropy.bytes());
+                open.insert(transaction, (nonce, facts.journal));
             }
         }
         open
     }
 
-    fn ask_hello(&mut self, terminal: &TerminalName, now: Now) {
+    pub(super) fn ask_hello(&mut self, terminal: &TerminalName, now: Now) {
         match speak::hello_request(terminal, (&mut *self.entropy, now.utc)) {
             Ok(parcel) => self.group.parcels.push(parcel),
             Err(error) => {
@@ -276,17 +326,14 @@ impl Core {
         &mut self,
         terminal: &TerminalName,
         transaction: TransactionId,
-        nonce: Nonce,
+        (nonce, journal): (Nonce, JournalId),
         now: Now,
     ) {
-        let Some(kept) = self.sales.get(&transaction) else {
-            return;
-        };
         let inquiry = Inquiry {
             aud: Audience::terminal(terminal.clone()),
             transaction,
             nonce,
-            journal: kept.sale.facts().journal,
+            journal,
             asked_at: now.utc,
         };
         let source: (&mut dyn Entropy, _) = (&mut *self.entropy, now.utc);

@@ -20,9 +20,7 @@ use crate::rules::Rule;
 impl Sale {
     /// The order as it stands now; `is_final` if it was asked for after the order's end.
     pub(super) fn consider(&mut self, is_final: bool, turn: &mut Turn<'_>) {
-        if self.unpermitted_end().is_some() && !self.payments.is_empty() {
-            self.keep_unpermitted(turn);
-        }
+        self.keep_unpermitted(turn);
         if self.transaction.state.is_undecided() {
             self.consider_undecided(is_final, turn);
         } else {

@@ -30,7 +30,7 @@ impl Sale {
     ) -> bool {
         let is_own = result.terminal == self.facts.terminal
             && result.transaction == self.facts.transaction
-            && (self.names_permit(result) || !turn.holds(Rule::ResultNamesPermit));
+            && (self.names_permit(result, turn) || !turn.holds(Rule::ResultNamesPermit));
         if is_own {
             self.take_result(result, turn);
             self.settle_if_waiting(turn);
@@ -74,8 +74,10 @@ impl Sale {
         is_taken
     }
 
-    fn names_permit(&self, result: &LinkageResult) -> bool {
-        result.session == self.facts.session && self.transaction.knows(result.nonce)
+    /// A restored store may have forgotten a fresh nonce of the same session.
+    fn names_permit(&self, result: &LinkageResult, turn: &Turn<'_>) -> bool {
+        let is_known = self.transaction.knows(result.nonce) || self.is_older_than_store(turn);
+        result.session == self.facts.session && is_known
     }
 
     fn take_result(&mut self, result: &Verified<LinkageResult>, turn: &mut Turn<'_>) {
@@ -108,20 +110,39 @@ impl Sale {
     }
 
     /// Without a permit a terminal says that it will not act: that acknowledges our OFF, or takes the
-    /// offer back. If it says anything else, there is a permit that we have forgotten.
+    /// offer back. If it says anything else, a restore may have made us forget a permit.
     fn take_unpermitted(&mut self, outcome: LinkageOutcome, is_new: bool, turn: &mut Turn<'_>) {
         self.withdraw_word(Word::Off);
         self.transaction.repeat_at = None;
-        let has_acted = matches!(
-            outcome,
-            LinkageOutcome::Done | LinkageOutcome::Uncertain { .. }
-        );
+        let has_acted = match outcome {
+            LinkageOutcome::Done => true,
+            LinkageOutcome::Uncertain { .. } => self.is_older_than_store(turn),
+            LinkageOutcome::Refused { .. } | LinkageOutcome::Failed => false,
+        };
+        self.transaction.has_refused |= !has_acted || self.transaction.state.is_final() && is_new;
         if has_acted && is_new {
-            self.keep_unpermitted(turn);
+            self.take_acted_unpermitted(outcome, turn);
         } else if !has_acted && self.transaction.state.is_undecided() {
             self.withdraw(OffReason::Ended, turn);
         } else {
             self.say_end_again(true, turn);
+        }
+    }
+
+    /// A person sees it though nothing was paid.
+    fn take_acted_unpermitted(&mut self, outcome: LinkageOutcome, turn: &mut Turn<'_>) {
+        let state = self.transaction.state;
+        self.keep_unpermitted(turn);
+        if state != TransactionState::Done && self.transaction.kept.is_none() {
+            let is_done = outcome == LinkageOutcome::Done;
+            self.review(
+                if is_done {
+                    ReviewReason::DoneWithoutPermit
+                } else {
+                    ReviewReason::LinkageUncertain
+                },
+                turn,
+            );
         }
     }
 
@@ -339,8 +360,8 @@ impl Sale {
         (!payment.is_earned).then(|| (id, payment.owed()))
     }
 
-    /// A person was asked because nobody knew, or the terminal knew more than we; a definite word
-    /// answers the former.
+    /// A person was asked because nobody knew, or the terminal knew more than we; a definite word about
+    /// a permit answers the former.
     pub(super) fn awaits_person(&self) -> bool {
         let reviews = &self.transaction.reviews;
         let is_open = self.transaction.state == TransactionState::Review

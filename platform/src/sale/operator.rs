@@ -102,7 +102,12 @@ impl Sale {
         for id in returnable {
             self.return_by_hand(id, turn);
         }
-        self.close_review(ReviewReason::LinkageUncertain, turn);
+        for reason in [
+            ReviewReason::LinkageUncertain,
+            ReviewReason::DoneWithoutPermit,
+        ] {
+            self.close_review(reason, turn);
+        }
         self.review_refunds(turn);
         // What was served stays so while the payment for it stays.
         let is_kept = self.payments.values().any(|payment| payment.is_earned);

@@ -304,6 +304,9 @@ impl Order {
         let exists = matches!(news, News::CloseTooEarly | News::AlreadyPaid);
         if exists && self.state == OrderState::Unsent {
             self.state = OrderState::Unknown;
+            if self.aim == Aim::Rest {
+                self.ask_soon(turn.now.tick);
+            }
         }
         if was_in_flight {
             self.plan_next(turn);

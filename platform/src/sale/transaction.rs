@@ -225,9 +225,12 @@ pub(crate) struct Transaction {
     pub(crate) inquiry: Option<Nonce>,
     pub(crate) outcome: Option<LinkageOutcome>,
     pub(crate) reviews: Reviews,
-    /// The terminal has no record of it although it was open in our store.
+    /// The terminal can't say what became of it although it was open in our store.
     #[serde(default)]
-    pub(crate) is_forgotten: bool,
+    pub(crate) is_unaccounted: bool,
+    /// The terminal has said that it will not act, or we had ended it before it spoke.
+    #[serde(default)]
+    pub(crate) has_refused: bool,
     /// It waits until no earlier order of its terminal is open (R4).
     pub(crate) is_blocked: bool,
     /// Whether the terminal's journal has answered an inquiry for good.
@@ -265,7 +268,8 @@ impl Transaction {
             inquiry: None,
             outcome: None,
             reviews: Reviews::default(),
-            is_forgotten: false,
+            is_unaccounted: false,
+            has_refused: false,
             is_blocked: false,
             has_answered: false,
             settle_waits: false,

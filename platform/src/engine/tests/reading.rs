@@ -132,6 +132,28 @@ fn a_terminal_whose_connection_outlived_the_process_is_asked_for_its_hello() {
 }
 
 #[test]
+fn who_is_online_outlasts_a_failed_commit() {
+    let mut desk = Desk::new().restored();
+    desk.replayed(true);
+    // As the engine does when a commit fails.
+    desk.core.forget();
+    let epoch = desk.store.epoch_row().unwrap();
+    desk.core.adopt_epoch(&epoch, desk.now);
+    assert_eq!(topics(&desk.waited()), [down(Down::Hello)]);
+}
+
+#[test]
+fn a_journal_is_asked_again_though_its_sale_has_left_the_memory() {
+    let mut desk = Desk::new();
+    let create = desk.say(order(), None);
+    desk.answer(&create[0], GatewayResult::Order(view(&[])));
+    let mut desk = desk.restored();
+    let asked = inquiry(&desk.greeted(Some(1)));
+    desk.core.forget();
+    assert_eq!(inquiry(&desk.waited()), asked);
+}
+
+#[test]
 fn a_terminal_of_a_newer_store_is_told_apart_though_it_never_reconnects() {
     let mut desk = Desk::new().restored();
     desk.replayed(true);

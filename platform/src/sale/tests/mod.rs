@@ -8,6 +8,7 @@ mod orders;
 mod outcomes;
 mod properties;
 mod restart;
+mod restored;
 pub(crate) mod samples;
 mod timing;
 mod words;

@@ -341,28 +341,6 @@ fn after_a_restore_only_what_terminal_or_person_said_goes_back_by_itself() {
 }
 
 #[test]
-fn what_nobody_knows_of_a_sale_that_is_older_than_a_restore_is_for_a_person() {
-    let lost = || LinkageOutcome::Uncertain {
-        reason: UncertainReason::JournalLost,
-    };
-    let mut bench = Bench::permitted_with(refund_as_loss());
-    bench.result(lost());
-    assert_eq!((bench.refunds().len(), bench.reasons()), (1, vec![]));
-    // A terminal that was told that it is settled was told so by a store that knew more.
-    let mut bench = Bench::permitted_with(refund_as_loss());
-    bench.result(LinkageOutcome::Uncertain {
-        reason: UncertainReason::Pruned,
-    });
-    let uncertain = vec![ReviewReason::LinkageUncertain];
-    assert_eq!((bench.refunds(), bench.reasons()), (vec![], uncertain));
-    let mut bench = Bench::permitted_with(refund_as_loss());
-    bench.store_epoch = StoreEpoch::from_random([44; 16]);
-    bench.result(lost());
-    let uncertain = vec![ReviewReason::LinkageUncertain];
-    assert_eq!((bench.refunds(), bench.reasons()), (vec![], uncertain));
-}
-
-#[test]
 fn a_refund_that_is_held_since_a_restore_is_reviewed_in_time() {
     let mut restored = policy();
     restored.self_mending = false;
