@@ -270,6 +270,7 @@ impl Order {
                 Some(left)
             }
             Deed::RefundOutside { refund, amount } => {
+                left.checked_sub(*amount).ok()?;
                 found.refunded = found.refunded.checked_add(*amount).ok()?;
                 self.refunds.push(Refund {
                     refund: *refund,
@@ -300,6 +301,7 @@ impl Order {
         Some(left)
     }
 
+    /// A ledger that contradicts itself returns no more than came.
     fn move_refunded(
         &mut self,
         payment: PaymentId,
@@ -307,6 +309,8 @@ impl Order {
     ) {
         if let Some(found) = self.payment_mut(payment)
             && let Ok(refunded) = change(found.refunded)
+            && let Ok(away) = refunded.checked_add(found.charged_back)
+            && away.minor() <= found.amount.minor()
         {
             found.refunded = refunded;
         }
