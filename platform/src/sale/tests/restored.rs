@@ -34,8 +34,12 @@ fn a_done_that_a_restored_store_has_forgotten_is_earned() {
         (TransactionState::Done, vec![])
     );
     bench.result(LinkageOutcome::Done);
+    bench.result_with(LinkageOutcome::Done, Feedback::Sensor);
     bench.pass(seconds(90_000));
-    assert_eq!(bench.state(), TransactionState::Done);
+    assert_eq!(
+        (bench.state(), bench.reasons()),
+        (TransactionState::Done, vec![])
+    );
     assert_eq!(
         (bench.refunds(), bench.balance(Account::Suspense)),
         (vec![], 0)
