@@ -17,7 +17,7 @@ use protocol::signed::SigningKey;
 use protocol::time::{Now, Tick};
 use protocol::topic::Topic;
 
-pub use self::hand::{Deed, Resolution};
+pub use self::hand::Deed;
 use crate::caps::CapLimits;
 use crate::config;
 use crate::engine::core::{Core, Ground, Source};
@@ -27,6 +27,7 @@ use crate::ledger::{Account, check_balanced};
 use crate::reconciliation::ReconciliationPolicy;
 use crate::registry::Registry;
 use crate::rules::Rules;
+pub use crate::sale::Resolution;
 use crate::sale::{Sale, Timeouts, UncertainPolicy};
 use crate::site::Described;
 use crate::store::memory::MemoryStore;

@@ -41,18 +41,14 @@ use serde_json::json;
 use tariff::Bill;
 
 pub(crate) use facts::{Facts, SiteFacts, admit};
-#[allow(
-    unused_imports,
-    reason = "the command line and the API are to use them"
-)]
-pub(crate) use operator::{Hand, OperatorRefusal, Resolution};
+pub use operator::Resolution;
+pub(crate) use operator::{Hand, OperatorRefusal};
 pub(crate) use output::{Output, Word};
 pub(crate) use payer_view::{Journey, Paid, PayerView, Return, Stage};
 pub(crate) use policy::{Capabilities, Policy};
 pub use policy::{Timeouts, UncertainPolicy};
 pub(crate) use refund::RefundReason;
-#[allow(unused_imports, reason = "the work list is to show them")]
-pub(crate) use review::{Owner, Review};
+pub(crate) use review::Review;
 pub(crate) use transaction::TransactionState;
 
 use order::{Aim, Order, OrderState};

@@ -23,7 +23,7 @@ pub(crate) struct Hand {
 /// How a person ends the reviews of a sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Resolution {
+pub enum Resolution {
     /// Give the money back, or try so again.
     Refund,
     /// The payer was served: the money is the merchant's.

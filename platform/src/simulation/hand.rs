@@ -9,7 +9,7 @@ use protocol::topic::TerminalName;
 use super::Platform;
 use crate::act::{self, Act, HoldScope};
 use crate::engine::book_rows;
-use crate::sale;
+use crate::sale::Resolution;
 use crate::store::Store as _;
 use crate::store::books::TaskRow;
 
@@ -29,15 +29,6 @@ pub enum Deed {
     Reconcile,
     /// A terminal's journal counts as read.
     Vouch(TerminalName),
-}
-
-/// How a person ends the reviews of a sale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resolution {
-    Refund,
-    Earned,
-    Loss,
-    Returned,
 }
 
 impl Platform {
@@ -132,22 +123,11 @@ impl From<Deed> for act::Deed {
             Deed::Refund(transaction) => Self::Refund { transaction },
             Deed::Resolve(transaction, resolution) => Self::Resolve {
                 transaction,
-                resolution: resolution.into(),
+                resolution,
             },
             Deed::Open(transaction) => Self::Open { transaction },
             Deed::Reconcile => Self::Reconcile,
             Deed::Vouch(terminal) => Self::Vouch { terminal },
-        }
-    }
-}
-
-impl From<Resolution> for sale::Resolution {
-    fn from(resolution: Resolution) -> Self {
-        match resolution {
-            Resolution::Refund => Self::Refund,
-            Resolution::Earned => Self::KeepAsEarned,
-            Resolution::Loss => Self::WriteOffAsLoss,
-            Resolution::Returned => Self::ReturnedOutside,
         }
     }
 }

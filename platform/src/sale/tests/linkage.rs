@@ -184,12 +184,7 @@ fn a_second_payment_during_a_review_goes_back_alone() {
     bench.step(|sale, turn| sale.handle_event(turn));
     bench.pass_to_next();
     bench.answer(paid(&[exact(1), exact(2)]));
-    let returned: Vec<_> = bench
-        .refunds()
-        .iter()
-        .map(|refund| refund.payment)
-        .collect();
-    assert_eq!(returned, [exact(2).payment]);
+    assert_eq!(bench.asked_back(), [exact(2).payment]);
     assert_eq!(bench.state(), TransactionState::Review);
     bench.answer_refund(RefundStatus::Succeeded);
     bench.result(LinkageOutcome::Done);
@@ -256,12 +251,7 @@ fn a_done_without_a_permit_is_for_a_person() {
     bench.answer(paid(&[exact(1), exact(2)]));
     bench.pass(seconds(600));
     assert_eq!(bench.state(), TransactionState::Review);
-    let returned: Vec<_> = bench
-        .refunds()
-        .iter()
-        .map(|refund| refund.payment)
-        .collect();
-    assert_eq!(returned, [exact(2).payment]);
+    assert_eq!(bench.asked_back(), [exact(2).payment]);
 }
 
 #[test]

@@ -294,6 +294,12 @@ impl Bench {
     }
 
     /// The payment server does what the newest refund call asks.
+    /// Which payments were asked back.
+    pub(super) fn asked_back(&self) -> Vec<PaymentId> {
+        let refunds = self.refunds();
+        refunds.iter().map(|refund| refund.payment).collect()
+    }
+
     pub(super) fn answer_refund(&mut self, status: RefundStatus) {
         let found = self
             .calls

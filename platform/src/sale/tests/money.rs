@@ -5,6 +5,7 @@ use protocol::message::{RefusalReason, UncertainReason};
 
 use super::*;
 use crate::caps::CapLimits;
+use crate::sale::review::Owner;
 
 const REFUSED: LinkageOutcome = LinkageOutcome::Refused {
     reason: RefusalReason::DeviceUnreachable,

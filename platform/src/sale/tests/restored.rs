@@ -24,11 +24,10 @@ fn resolve(bench: &mut Bench, resolution: Resolution) {
 
 #[test]
 fn a_done_that_a_restored_store_has_forgotten_is_earned() {
-    let mut bench = Bench::quoted();
-    bench.store_epoch = StoreEpoch::from_random([44; 16]);
+    let mut bench = restored();
     bench.result(LinkageOutcome::Done);
     assert_eq!(bench.reasons(), [ReviewReason::DoneWithoutPermit]);
-    bench.answer(paid(&[exact(1)]));
+    assert!(bench.answer(paid(&[exact(1)])));
     assert_eq!(
         (bench.state(), bench.reasons()),
         (TransactionState::Done, vec![])
@@ -52,11 +51,10 @@ fn a_doubt_about_a_permit_that_was_forgotten_is_for_a_person() {
         assert_eq!(bench.reasons(), [ReviewReason::LinkageUncertain]);
         assert_eq!(bench.refunds(), vec![]);
     };
-    let mut bench = Bench::quoted();
-    bench.store_epoch = StoreEpoch::from_random([44; 16]);
+    let mut bench = restored();
     bench.result(PARTIAL);
     uncertain(&bench);
-    bench.answer(paid(&[exact(1)]));
+    assert!(bench.answer(paid(&[exact(1)])));
     bench.pass(seconds(600));
     uncertain(&bench);
 }
@@ -64,16 +62,15 @@ fn a_doubt_about_a_permit_that_was_forgotten_is_for_a_person() {
 #[test]
 fn what_is_paid_for_a_sale_that_its_terminal_has_forgotten_is_for_a_person() {
     for is_paid_before in [true, false] {
-        let mut bench = Bench::quoted();
-        bench.store_epoch = StoreEpoch::from_random([44; 16]);
+        let mut bench = restored();
         bench.policy.self_mending = false;
         bench.step(|sale, turn| sale.handle_ended(EndReason::Cancelled, turn));
         if is_paid_before {
-            bench.answer(paid(&[exact(1)]));
+            assert!(bench.answer(paid(&[exact(1)])));
         }
         bench.step(Sale::handle_unaccounted);
         if !is_paid_before {
-            bench.answer(paid(&[exact(1)]));
+            assert!(bench.answer(paid(&[exact(1)])));
         }
         bench.policy.self_mending = true;
         bench.step(Sale::handle_mending);
@@ -86,11 +83,10 @@ fn what_is_paid_for_a_sale_that_its_terminal_has_forgotten_is_for_a_person() {
 
 #[test]
 fn a_late_payment_that_is_held_stays_when_its_terminal_says_that_it_has_served() {
-    let mut bench = Bench::quoted();
-    bench.store_epoch = StoreEpoch::from_random([44; 16]);
+    let mut bench = restored();
     bench.policy.self_mending = false;
     bench.step(|sale, turn| sale.handle_ended(EndReason::Cancelled, turn));
-    bench.answer(paid(&[exact(1)]));
+    assert!(bench.answer(paid(&[exact(1)])));
     assert_eq!(bench.state(), TransactionState::RefundPending);
     bench.result(LinkageOutcome::Done);
     assert_eq!(bench.state(), TransactionState::Done);
@@ -135,7 +131,7 @@ fn a_done_under_a_fresh_nonce_that_was_forgotten_counts() {
     assert!(!bench.step(|sale, turn| sale.handle_result(&result, turn)));
     let mut bench = restored();
     assert!(bench.step(|sale, turn| sale.handle_result(&result, turn)));
-    bench.answer(paid(&[exact(1)]));
+    assert!(bench.answer(paid(&[exact(1)])));
     assert_eq!(bench.state(), TransactionState::Done);
     assert_eq!(bench.refunds(), vec![]);
 }
@@ -151,7 +147,7 @@ fn a_done_after_a_word_that_it_would_never_act_is_for_a_person() {
         } else {
             bench.result(LinkageOutcome::Failed);
         }
-        bench.answer(paid(&[exact(1)]));
+        assert!(bench.answer(paid(&[exact(1)])));
         assert_eq!(bench.state(), TransactionState::RefundPending);
         bench.result(LinkageOutcome::Done);
         assert_eq!(bench.reasons(), [ReviewReason::DoneWithoutPermit]);
@@ -167,13 +163,13 @@ fn what_a_person_has_decided_stays_decided() {
     bench.result(LinkageOutcome::Done);
     let mut shown = exact(1);
     shown.refunded = shown.amount;
-    bench.answer(paid(&[shown.clone()]));
+    assert!(bench.answer(paid(&[shown.clone()])));
     assert_eq!(bench.reasons(), [ReviewReason::DoneWithoutPermit]);
     resolve(&mut bench, Resolution::ReturnedOutside);
     assert_eq!(bench.state(), TransactionState::Refunded);
     bench.step(Sale::handle_event);
     bench.pass(seconds(1));
-    bench.answer(paid(&[shown]));
+    assert!(bench.answer(paid(&[shown])));
     bench.pass(seconds(90_000));
     assert_eq!(
         (bench.state(), bench.reasons()),

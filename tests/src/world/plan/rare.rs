@@ -134,9 +134,9 @@ fn deed(dice: &mut Dice) -> Deed {
     match dice.below(10) {
         0..=2 => Deed::Refund,
         3 => Deed::Resolve(Resolution::Refund),
-        4 => Deed::Resolve(Resolution::Earned),
-        5 => Deed::Resolve(Resolution::Loss),
-        6 => Deed::Resolve(Resolution::Returned),
+        4 => Deed::Resolve(Resolution::KeepAsEarned),
+        5 => Deed::Resolve(Resolution::WriteOffAsLoss),
+        6 => Deed::Resolve(Resolution::ReturnedOutside),
         7 => Deed::Open,
         8 => Deed::Pause {
             for_ms: dice.between(1_000, 30_000),
