@@ -299,9 +299,6 @@ impl Core {
         metrics::presence(&terminal, online);
         if self.ground.registry.terminal(&terminal).is_some() {
             self.reading.note_presence(&terminal, online, now.tick);
-            if self.reading.begins_asking(&terminal, now.tick) {
-                self.ask_hello(&terminal, now);
-            }
         }
         if online && is_replayed {
             // It connected before we did, so its hello went unheard.

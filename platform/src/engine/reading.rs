@@ -128,7 +128,7 @@ impl Reading {
         self.online.clear();
     }
 
-    /// A registered terminal comes or goes.
+    /// A registered terminal comes, and is asked at the next timeout, which is now; or goes.
     pub(super) fn note_presence(&mut self, terminal: &TerminalName, online: bool, now: Tick) {
         if online {
             self.online.insert(terminal.clone());
@@ -137,17 +137,6 @@ impl Reading {
         }
         if let Some(Unread::Unheard { hello_at }) = self.unread.get_mut(terminal) {
             *hello_at = online.then_some(now);
-        }
-    }
-
-    /// Whether the terminal is to be asked for its hello now; if so, again in a minute.
-    pub(super) fn begins_asking(&mut self, terminal: &TerminalName, now: Tick) -> bool {
-        match self.unread.get_mut(terminal) {
-            Some(Unread::Unheard { hello_at: Some(at) }) if *at <= now => {
-                *at = now + HELLO_INTERVAL;
-                true
-            }
-            _ => false,
         }
     }
 
@@ -312,7 +301,7 @@ impl Core {
         open
     }
 
-    pub(super) fn ask_hello(&mut self, terminal: &TerminalName, now: Now) {
+    fn ask_hello(&mut self, terminal: &TerminalName, now: Now) {
         match speak::hello_request(terminal, (&mut *self.entropy, now.utc)) {
             Ok(parcel) => self.group.parcels.push(parcel),
             Err(error) => {

@@ -121,28 +121,11 @@ impl Sale {
         };
         self.transaction.has_refused |= !has_acted || self.transaction.state.is_final() && is_new;
         if has_acted && is_new {
-            self.take_acted_unpermitted(outcome, turn);
+            self.take_acted_unpermitted(turn);
         } else if !has_acted && self.transaction.state.is_undecided() {
             self.withdraw(OffReason::Ended, turn);
         } else {
             self.say_end_again(true, turn);
-        }
-    }
-
-    /// A person sees it though nothing was paid.
-    fn take_acted_unpermitted(&mut self, outcome: LinkageOutcome, turn: &mut Turn<'_>) {
-        let state = self.transaction.state;
-        self.keep_unpermitted(turn);
-        if state != TransactionState::Done && self.transaction.kept.is_none() {
-            let is_done = outcome == LinkageOutcome::Done;
-            self.review(
-                if is_done {
-                    ReviewReason::DoneWithoutPermit
-                } else {
-                    ReviewReason::LinkageUncertain
-                },
-                turn,
-            );
         }
     }
 

@@ -70,6 +70,17 @@ impl Sale {
         self.review(reason, turn);
     }
 
+    /// The terminal says for the first time that it has, or may have: a person sees it though nothing
+    /// was paid.
+    pub(super) fn take_acted_unpermitted(&mut self, turn: &mut Turn<'_>) {
+        let reason = self.unpermitted_review(turn);
+        self.keep_unpermitted(turn);
+        match reason.filter(|_| self.transaction.kept.is_none()) {
+            Some(reason) => self.review(reason, turn),
+            None => self.say_end_again(true, turn),
+        }
+    }
+
     /// Whether the terminal's "done" is enough: the store has forgotten the permit, and nothing
     /// speaks against it.
     fn is_earned_by_word(&self, id: PaymentId, reason: ReviewReason, turn: &Turn<'_>) -> bool {
