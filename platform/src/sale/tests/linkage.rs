@@ -255,6 +255,32 @@ fn a_done_without_a_permit_is_for_a_person() {
 }
 
 #[test]
+fn a_refusal_of_what_has_expired_ends_nothing_again() {
+    let mut bench = Bench::quoted();
+    bench.pass(seconds(125));
+    assert!(bench.answer(open()));
+    assert!(bench.answer(closed()));
+    assert_eq!(bench.state(), TransactionState::Expired);
+    let begun = |bench: &Bench| {
+        bench
+            .kinds
+            .iter()
+            .filter(|kind| *kind == "end_begun")
+            .count()
+    };
+    assert_eq!(begun(&bench), 1);
+    bench.look();
+    bench.result(LinkageOutcome::Refused {
+        reason: RefusalReason::Withdrawn,
+    });
+    assert_eq!(bench.look(), ["withdraw off", "settled"]);
+    assert_eq!(
+        (bench.state(), begun(&bench)),
+        (TransactionState::Expired, 1)
+    );
+}
+
+#[test]
 fn an_off_is_repeated_until_the_terminal_has_answered() {
     let mut bench = Bench::quoted();
     bench.step(|sale, turn| sale.handle_ended(EndReason::Cancelled, turn));
